@@ -1,0 +1,1 @@
+"""The contract: commands, events, log entries, dead letters and their encodings."""

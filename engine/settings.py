@@ -1,0 +1,65 @@
+"""Settings, from `WALLET_*` environment variables."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InvalidSettingError(ValueError):
+    """A setting is missing or wrong; the text is one line that names the variable."""
+
+
+class Settings(BaseSettings):
+    """What every process of the service can be told. Times are in the unit their names end with."""
+
+    model_config = SettingsConfigDict(env_prefix="WALLET_", extra="ignore")
+
+    database_url: str = "postgresql://wallet@127.0.0.1:5432/wallet"
+    database_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = (
+        "PLAINTEXT"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = None
+    kafka_ssl_ca_file: str | None = None
+    kafka_ssl_cert_file: str | None = None
+    kafka_ssl_key_file: str | None = None
+
+    commands_topic: str = "wallet.commands"
+    events_topic: str = "wallet.events"
+    dead_letters_topic: str = "wallet.dead-letters"
+    partitions: Annotated[int, Field(ge=1, le=4096)] = 4
+    replication_factor: Annotated[int, Field(ge=1)] = 1
+    group: str = "wallet-engine"
+    session_timeout_ms: Annotated[int, Field(ge=1_000)] = 10_000
+
+    batch_commands_max: Annotated[int, Field(ge=1)] = 4_000
+    queue_commands_max: Annotated[int, Field(ge=1)] = 20_000
+    unpublished_entries_max: Annotated[int, Field(ge=1)] = 50_000
+    cached_wallets_max: Annotated[int, Field(ge=1)] = 50_000
+    snapshot_every_versions: Annotated[int, Field(ge=1)] = 200
+    decider_failures_max: Annotated[int, Field(ge=1)] = 20
+
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    api_deadline_ms: Annotated[int, Field(ge=1)] = 10_000
+    readyz_lag_entries_max: Annotated[int, Field(ge=1)] = 50_000
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; raises InvalidSettingError with one line for all mistakes."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"WALLET_{'_'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
+            f" (it is {mistake['input']!r})"
+            for mistake in error.errors()
+        )
+        raise InvalidSettingError(mistakes) from None
