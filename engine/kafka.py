@@ -1,0 +1,53 @@
+"""How clients reach Kafka: the addresses, and SASL and TLS where the settings ask for them."""
+
+from ssl import SSLContext
+from typing import Any
+
+from aiokafka.helpers import create_ssl_context
+
+from engine.settings import InvalidSettingError, Settings
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments for any aiokafka client.
+
+    Raises InvalidSettingError if a credential is missing or a certificate can't be read.
+    """
+    protocol = settings.kafka_security_protocol
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": protocol,
+    }
+    if protocol.startswith("SASL_"):
+        options |= _sasl_options(settings)
+    if protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    return options
+
+
+def _sasl_options(settings: Settings) -> dict[str, str]:
+    if settings.kafka_sasl_username is None or settings.kafka_sasl_password is None:
+        raise InvalidSettingError(
+            "WALLET_KAFKA_SASL_USERNAME and WALLET_KAFKA_SASL_PASSWORD: both are needed when"
+            f" WALLET_KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol}"
+        )
+    return {
+        "sasl_mechanism": settings.kafka_sasl_mechanism,
+        "sasl_plain_username": settings.kafka_sasl_username,
+        "sasl_plain_password": settings.kafka_sasl_password,
+    }
+
+
+def _ssl_context(settings: Settings) -> SSLContext:
+    try:
+        context: SSLContext = create_ssl_context(
+            cafile=settings.kafka_ssl_ca_file,
+            certfile=settings.kafka_ssl_cert_file,
+            keyfile=settings.kafka_ssl_key_file,
+        )
+    except (OSError, ValueError) as error:
+        raise InvalidSettingError(
+            "WALLET_KAFKA_SSL_CA_FILE, WALLET_KAFKA_SSL_CERT_FILE, WALLET_KAFKA_SSL_KEY_FILE:"
+            f" can't be used: {error}"
+        ) from None
+    return context
