@@ -1,0 +1,35 @@
+"""What can go wrong while the embedded stack is set up, started or stopped.
+
+StackError
+├── DataDirInUseError        another stack holds the data directory
+├── JarUnavailableError      a jar can't be fetched
+├── JarCorruptError          a jar is not the one that the lock file names
+├── StartError               a process ended or stayed silent while starting
+└── NoUnprivilegedUserError  run as root, and no user to run PostgreSQL as
+"""
+
+
+class StackError(Exception):
+    """The root of this package's errors. The message says what to do next."""
+
+    code = "stack_error"
+
+
+class DataDirInUseError(StackError):
+    code = "data_dir_in_use"
+
+
+class JarUnavailableError(StackError):
+    code = "jar_unavailable"
+
+
+class JarCorruptError(StackError):
+    code = "jar_corrupt"
+
+
+class StartError(StackError):
+    code = "start_failed"
+
+
+class NoUnprivilegedUserError(StackError):
+    code = "no_unprivileged_user"

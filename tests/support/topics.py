@@ -1,0 +1,51 @@
+"""Topics of a test's own."""
+
+import uuid
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+
+@dataclass(frozen=True)
+class TopicNames:
+    commands: str
+    events: str
+    dead_letters: str
+    group: str
+
+    @classmethod
+    def unique(cls) -> "TopicNames":
+        tag = uuid.uuid4().hex[:12]
+        return cls(
+            commands=f"t{tag}.wallet.commands",
+            events=f"t{tag}.wallet.events",
+            dead_letters=f"t{tag}.wallet.dead-letters",
+            group=f"t{tag}.engine",
+        )
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return (self.commands, self.events, self.dead_letters)
+
+
+async def create_topics(bootstrap: str, names: TopicNames, partitions: int = 4) -> None:
+    """Create the three topics, each with this many partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        new = [NewTopic(name, partitions, replication_factor=1) for name in names.topics]
+        await admin.create_topics(new)
+    finally:
+        await admin.close()
+
+
+async def delete_topics(bootstrap: str, names: TopicNames) -> None:
+    """Delete those of the three topics that exist."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        present = set(await admin.list_topics()) & set(names.topics)
+        if present:
+            await admin.delete_topics(sorted(present))
+    finally:
+        await admin.close()
