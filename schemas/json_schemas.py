@@ -1,0 +1,85 @@
+"""JSON Schemas (2020-12) of the contract, made from the structs.
+
+A schema can't say all that the decoder checks: that a currency stands in ISO 4217, how large a
+payload may be, and that an integer in the metadata fits 64 bits.
+"""
+
+from inspect import cleandoc
+from typing import Any, Final
+
+import msgspec
+
+from schemas.commands import AnyCommand
+from schemas.dead_letters import DeadLetter
+from schemas.entries import Entry
+from schemas.instants import Instant
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_INSTANT = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": (
+        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+        "([Zz]|[+-][0-9]{2}:[0-9]{2})$(?!\n)"
+    ),
+    "description": "RFC 3339 with a zone and at most six fractional digits, year 1 to 9999 in UTC.",
+    "examples": ["2026-12-31T23:59:59Z"],
+}
+
+
+def _schema_hook(wanted: type) -> dict[str, Any]:
+    if wanted is Instant:
+        return _INSTANT
+    raise NotImplementedError(f"{wanted.__name__} has no place in a contract")
+
+
+def _tidy(node: Any, name: str = "") -> Any:
+    """Docstrings without their indent, and the format of times, which msgspec leaves out."""
+    if isinstance(node, list):
+        return [_tidy(item, name) for item in node]
+    if not isinstance(node, dict):
+        return node
+    tidied = {key: _tidy(item, name if key == "anyOf" else key) for key, item in node.items()}
+    if isinstance(tidied.get("description"), str):
+        tidied["description"] = cleandoc(tidied["description"])
+    if tidied == {"type": "string"} and name.endswith("_at"):
+        tidied["format"] = "date-time"
+    return tidied
+
+
+def _document(name: str, title: str, described: str, wanted: Any) -> dict[str, Any]:
+    head = {
+        "$schema": DIALECT,
+        "$id": f"urn:wallet-engine:contract:{name}",
+        "title": title,
+        "description": described,
+    }
+    return {**head, **_tidy(msgspec.json.schema(wanted, schema_hook=_schema_hook))}
+
+
+def command_schema() -> dict[str, Any]:
+    """One of the commands; each stands by its name under `$defs`."""
+    return _document(
+        "command", "Command", "The value of a record on `wallet.commands`.", AnyCommand
+    )
+
+
+def entry_schema() -> dict[str, Any]:
+    """A log entry; each event stands by its name under `$defs`."""
+    return _document(
+        "entry",
+        "Entry of the log",
+        "The value of a record on `wallet.events`. A reader ignores fields it does not know.",
+        Entry,
+    )
+
+
+def dead_letter_schema() -> dict[str, Any]:
+    """A dead letter as it is published."""
+    return _document(
+        "dead-letter",
+        "Dead letter",
+        "The value of a record on `wallet.dead-letters`.",
+        DeadLetter,
+    )
