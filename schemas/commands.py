@@ -1,7 +1,8 @@
 """Commands: what upstream services ask of a wallet.
 
 Each is one JSON object on `wallet.commands`, told apart by `type`. Unknown fields are refused.
-Where a key stands twice in an object, the last one counts; a second, different `type` is refused.
+Where a key stands twice in an object, the last one counts, but each has to be valid by itself and
+a second, different `type` is refused.
 """
 
 from typing import Annotated, Final
@@ -15,6 +16,7 @@ from schemas.money import AMOUNT_MAX, Amount, Currency, is_currency
 
 PAYLOAD_BYTES_MAX: Final = 96 * 1024
 METADATA_KEYS_MAX: Final = 50
+DETAIL_CHARACTERS_MAX: Final = 500
 PRIORITY_DEFAULT: Final = 100
 
 _NO_NUL = {"not": {"pattern": "\\u0000"}}
@@ -111,10 +113,14 @@ AnyCommand = CreateWallet | Debit | Credit | TopUp | Freeze | Unfreeze | Close
 
 
 class InvalidCommandError(ValueError):
-    """A payload that is no valid command. `reason` is a stable code, the text says what to mend."""
+    """A payload that is no valid command. `reason` is a stable code, the text says what to mend.
+
+    The text is at most `DETAIL_CHARACTERS_MAX` long and free of NUL, which no database takes, even
+    where it quotes the payload.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(detail.replace("\0", "\\u0000")[:DETAIL_CHARACTERS_MAX])
         self.reason = reason
 
 

@@ -7,8 +7,12 @@ from typing import Self
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
+# hours and minutes are bounded here: releases of Python differ in whether 24:00 is a time
+_HOUR_MINUTE = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?P<fraction>\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]"
+    rf"{_HOUR_MINUTE}:\d\d(?P<fraction>\.\d+)?(?:[Zz]|[+-]{_HOUR_MINUTE})",
+    re.ASCII,
 )
 _FRACTION_DIGITS_MAX = 6
 

@@ -29,8 +29,13 @@ def is_currency(code: str) -> bool:
 
 
 def format_amount(amount: int, currency: str) -> str:
-    """`amount` minor units as a decimal number followed by the code: `145.00 GHS`."""
-    digits = MINOR_UNIT_DIGITS[currency]
+    """`amount` minor units as a decimal number followed by the code: `145.00 GHS`.
+
+    In minor units where ISO 4217 has the code no more: wallets outlive currencies.
+    """
+    digits = MINOR_UNIT_DIGITS.get(currency)
+    if digits is None:
+        return f"{amount:,} minor units of {currency}"
     sign = "-" if amount < 0 else ""
     whole, fraction = divmod(abs(amount), 10**digits)
     decimals = f".{fraction:0{digits}d}" if digits else ""
