@@ -1,12 +1,47 @@
-"""What stops the engine, or a part of it.
+"""Errors of the write side.
 
 EngineError
-├── TopicsNotCreatedError   the cluster refused to create a topic
-└── OutcomeMissingError     a decided command has no outcome
+├── SetupError            the process cannot start as things are; a person has to act
+├── ShardHaltedError      one shard cannot go on as things are; a person has to act
+├── LeaseLostError        another worker has claimed the shard; this one wrote nothing
+├── ClockRefusedError     the engine's clock and the database's are too far apart; nothing was written
+└── DataRefusedError      the database will not take an entry, whoever sends it
 """
 
 
 class EngineError(Exception):
-    """The root of this package's errors. `code` is stable; the text says what to do next."""
+    """Every error of the write side; `code` is stable, the text says what to do next."""
 
     code = "engine_error"
+
+
+class SetupError(EngineError):
+    """The process cannot start as things are."""
+
+    code = "setup"
+
+
+class ShardHaltedError(EngineError):
+    """The shard stops and is not claimed again by this process until it is assigned anew."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LeaseLostError(EngineError):
+    """The fence matched no row, because the shard's lease is another one now."""
+
+    code = "lease_lost"
+
+
+class ClockRefusedError(EngineError):
+    """The fence matched no row, because `now` is too far from the database's clock."""
+
+    code = "clock_refused"
+
+
+class DataRefusedError(EngineError):
+    """SQLSTATE class 22, 23 or 54: trying again cannot help, so the offender is looked for."""
+
+    code = "data_refused"

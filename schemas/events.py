@@ -5,7 +5,7 @@ Amounts are in the currency's minor unit. A lot is named by the version of the e
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 
@@ -125,3 +125,8 @@ WalletEvent = (
     | Closed
 )
 AnyEvent = WalletEvent | CommandRejected
+
+TAGS: dict[type[AnyEvent], str] = {
+    event: str(event.__struct_config__.tag) for event in get_args(AnyEvent)
+}
+"""What stands in `type` for each event."""

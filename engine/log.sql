@@ -1,0 +1,132 @@
+-- name: claim
+-- Draw a new lease, which fences every older one. No row: a newer release wrote this shard.
+UPDATE shards
+   SET lease = $2, owner = $3, epoch = epoch + 1, claimed_at = clock_timestamp(), halted = NULL
+ WHERE shard = $1 AND schema_version <= $4
+RETURNING shard, lease, epoch, next_offset, last_record, position, published, tree, last_at;
+
+-- name: read_shard
+-- The row as it stands, to tell why a claim or an append matched nothing.
+SELECT lease, next_offset, position, schema_version, clock_timestamp() AS database_now
+  FROM shards WHERE shard = $1;
+
+-- name: append
+-- One batch, whole or not at all: everything hangs on the compare-and-set of the first part.
+WITH fence AS (
+    UPDATE shards
+       SET next_offset = $5, position = $6, last_record = $7, tree = $8, last_at = $9,
+           published = greatest(published, $10), schema_version = greatest(schema_version, $11)
+     WHERE shard = $1 AND lease = $2 AND next_offset = $3 AND position = $4
+       AND $9 BETWEEN clock_timestamp() - interval '5 s' AND clock_timestamp() + interval '1 s'
+    RETURNING shard
+), entries AS (
+    INSERT INTO log (shard, position, wallet_id, version, command_id, type, occurred_at, data)
+    SELECT fence.shard, $4 + e.place - 1, e.wallet_id, e.version, e.command_id, e.type, $9, e.data
+      FROM fence, unnest($12::text[], $13::bigint[], $14::bytea[], $15::text[], $16::bytea[])
+           WITH ORDINALITY AS e (wallet_id, version, command_id, type, data, place)
+), due_added AS (
+    INSERT INTO due (shard, at, wallet_id)
+    SELECT fence.shard, d.at, d.wallet_id
+      FROM fence, unnest($17::timestamptz[], $18::text[]) AS d (at, wallet_id)
+    ON CONFLICT DO NOTHING
+), due_removed AS (
+    DELETE FROM due
+     USING fence, unnest($19::timestamptz[], $20::text[]) AS d (at, wallet_id)
+     WHERE due.shard = fence.shard AND due.at = d.at AND due.wallet_id = d.wallet_id
+), dead AS (
+    INSERT INTO dead_letters (shard, "offset", reason, detail, occurred_at, key, payload)
+    SELECT fence.shard, d.record_offset, d.reason, d.detail, $9, d.key, d.payload
+      FROM fence, unnest($21::bigint[], $22::text[], $23::text[], $24::bytea[], $25::bytea[])
+           AS d (record_offset, reason, detail, key, payload)
+), forwarded AS (
+    INSERT INTO forwards (shard, "offset", home, home_offset)
+    SELECT fence.shard, f.record_offset, f.home, f.home_offset
+      FROM fence, unnest($26::bigint[], $27::integer[], $28::bigint[])
+           AS f (record_offset, home, home_offset)
+)
+SELECT count(*) FROM fence;
+
+-- name: find_outcomes
+-- What was recorded under these ids, for the digests of the bodies in it.
+SELECT l.command_id, l.data
+  FROM unnest($2::bytea[]) AS c (command_id)
+  JOIN log l ON l.shard = $1 AND l.command_id = c.command_id;
+
+-- name: load_wallets
+-- Each wallet's snapshot, if it is of this shape and ends at an entry that is in the log, and the
+-- events after it. A wallet without either has one row with nulls.
+WITH start AS (
+    SELECT w.wallet_id, s.version, s.state
+      FROM unnest($2::text[]) AS w (wallet_id)
+      LEFT JOIN snapshots s
+        ON s.shard = $1 AND s.wallet_id = w.wallet_id AND s.fingerprint = $3
+       AND s.leaf_hash = (
+               SELECT sha256('\x00'::bytea || l.data)
+                 FROM log l
+                WHERE l.shard = $1 AND l.position = s.position
+                  AND l.wallet_id = w.wallet_id AND l.version = s.version)
+)
+SELECT start.wallet_id,
+       CASE WHEN tail.version IS NULL OR tail.version = coalesce(start.version, 0) + 1
+            THEN start.state END AS state,
+       tail.data
+  FROM start
+  LEFT JOIN log tail
+    ON tail.shard = $1 AND tail.wallet_id = start.wallet_id
+   AND tail.version > coalesce(start.version, 0)
+ ORDER BY start.wallet_id, tail.version;
+
+-- name: read_entries
+-- Entries of a shard in order of position.
+SELECT position, wallet_id, type, occurred_at, data
+  FROM log
+ WHERE shard = $1 AND position >= $2 AND position < $3
+ ORDER BY position
+ LIMIT $4;
+
+-- name: read_due
+-- What has run out by now, the earliest first.
+SELECT at, wallet_id FROM due WHERE shard = $1 AND at <= $2 ORDER BY at, wallet_id LIMIT $3;
+
+-- name: next_due
+-- The moment when the next lot of the shard runs out.
+SELECT min(at) FROM due WHERE shard = $1;
+
+-- name: save_snapshots
+-- Keep the newer state of each wallet; one of another shape always gives way.
+INSERT INTO snapshots AS kept
+       (shard, wallet_id, version, position, leaf_hash, fingerprint, state)
+SELECT $1, s.wallet_id, s.version, s.position, s.leaf_hash, $7, s.state
+  FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[])
+       AS s (wallet_id, version, position, leaf_hash, state)
+ON CONFLICT (shard, wallet_id) DO UPDATE
+   SET version = excluded.version, position = excluded.position,
+       leaf_hash = excluded.leaf_hash, fingerprint = excluded.fingerprint, state = excluded.state
+ WHERE kept.version < excluded.version OR kept.fingerprint <> excluded.fingerprint;
+
+-- name: partial_tiles
+-- The last tile of each level: where the next hashes go on.
+SELECT DISTINCT ON (level) level, index, hashes
+  FROM tiles WHERE shard = $1 ORDER BY level, index DESC;
+
+-- name: save_tiles
+-- Tiles only grow: a wider one replaces a narrower one.
+INSERT INTO tiles AS kept (shard, level, index, hashes)
+SELECT $1, t.level, t.index, t.hashes
+  FROM unnest($2::integer[], $3::bigint[], $4::bytea[]) AS t (level, index, hashes)
+ON CONFLICT (shard, level, index) DO UPDATE SET hashes = excluded.hashes
+ WHERE length(kept.hashes) < length(excluded.hashes);
+
+-- name: unpublished_dead_letters
+-- What is not on the dead letters' topic yet.
+SELECT "offset" AS record_offset, reason, detail, occurred_at, key, payload
+  FROM dead_letters WHERE shard = $1 AND published_at IS NULL ORDER BY "offset" LIMIT $2;
+
+-- name: mark_dead_letters_published
+-- These have been acknowledged by the broker.
+UPDATE dead_letters SET published_at = clock_timestamp()
+ WHERE shard = $1 AND "offset" = ANY ($2::bigint[]);
+
+-- name: halt
+-- Say in the row why the owner stopped, as long as it is still the owner.
+UPDATE shards SET halted = $3 WHERE shard = $1 AND lease = $2;
