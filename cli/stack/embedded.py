@@ -71,7 +71,7 @@ class Stack:
             self._assemble(jars)
             await self._start_both(on_progress)
         except BaseException:
-            await self.stop()
+            await self._abandon()
             raise
 
     async def stop(self) -> None:
@@ -132,14 +132,19 @@ class Stack:
     async def _start_both(self, on_progress: Progress) -> None:
         self.postgres.end_sessions()
         on_progress(f"starting Apache Kafka {kafka_version()} and PostgreSQL")
-        # Both are waited for even if one fails: what is still starting can't be stopped.
-        results = await asyncio.gather(
-            self.kafka.start(), self.postgres.start(), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        starts = [asyncio.create_task(server.start()) for server in (self.kafka, self.postgres)]
+        try:
+            await asyncio.gather(*starts)
+        finally:  # what is still starting when the other fails is not waited for
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
         on_progress(f"Kafka serves at {self.kafka_bootstrap}, PostgreSQL at {self.database_url}")
+
+    async def _abandon(self) -> None:
+        servers = [server for server in (self._kafka, self._postgres) if server is not None]
+        await asyncio.gather(*(server.kill() for server in servers))
+        self._release_lock()
 
     def _take_lock(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)

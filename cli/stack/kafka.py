@@ -39,6 +39,7 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %-5p %m (%c{1})%n%ex
 """
 
+# A broker that was killed is let in again only when its last session has timed out.
 _SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -49,6 +50,8 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={log_dir}
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
