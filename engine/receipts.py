@@ -1,0 +1,200 @@
+"""Receipts: what became of the record at a partition and offset.
+
+    receipt = Receipt(command, partition=3, offset=1042)  # as the producer was told
+    outcome = await resolve(connection, receipt)          # None: not decided yet
+
+A record is decided once its shard's `next_offset` is past it, and then has exactly one outcome.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asyncpg import Connection, Record
+from msgspec import Struct
+
+from engine.errors import EngineError
+from engine.sql import load_queries
+from schemas import digests
+from schemas.commands import AnyCommand
+from schemas.dead_letters import DeadLetterReason
+from schemas.entries import Entry, decode_entry
+from schemas.events import CommandRejected
+
+_QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
+
+
+class OutcomeMissingError(EngineError):
+    """A record is decided, but nothing says how: an alert, for the log has been tampered with."""
+
+    code = "outcome_missing"
+
+
+class Receipt(NamedTuple):
+    """Where a record stands. `command` is None if none can be read from it."""
+
+    command: AnyCommand | None
+    partition: int
+    offset: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(partition, offset), which names the record."""
+        return self.partition, self.offset
+
+
+class Accepted(Struct, frozen=True):
+    """`entry` is the command's outcome entry. `duplicate`: it was made by another record."""
+
+    entry: Entry
+    duplicate: bool
+
+
+class Rejected(Struct, frozen=True):
+    """`rejection` is the event of `entry`, the command's outcome."""
+
+    entry: Entry
+    rejection: CommandRejected
+    duplicate: bool
+
+
+class DeadLettered(Struct, frozen=True):
+    """Set aside at (shard, offset), which may be in the home partition of a forwarded record."""
+
+    shard: int
+    offset: int
+    reason: DeadLetterReason
+    detail: str
+
+
+Outcome = Accepted | Rejected | DeadLettered
+
+_Place = tuple[int, int]
+
+
+class _Digests(NamedTuple):
+    command: bytes
+    body: str
+    conflict: bytes
+
+
+async def resolve(connection: Connection, receipt: Receipt) -> Outcome | None:
+    """The outcome of one record, or None while it is undecided."""
+    (outcome,) = await resolve_many(connection, [receipt])
+    return outcome
+
+
+async def resolve_many(
+    connection: Connection, receipts: Sequence[Receipt]
+) -> list[Outcome | None]:
+    """The outcomes of many records, in their order; None for those that are undecided.
+
+    At most four queries, and four more if some were forwarded. Raises OutcomeMissingError if a
+    decided record has no outcome.
+    """
+    # the sizes first: what they cover is then visible to the look-ups
+    decided = await _decided(connection, receipts)
+    outcomes = await _recorded(connection, decided)
+    without = [receipt for receipt in decided if receipt.place not in outcomes]
+    if without:
+        outcomes |= await _unrecorded(connection, without)
+    return [outcomes.get(receipt.place) for receipt in receipts]
+
+
+async def decided_up_to(connection: Connection, shards: Sequence[int]) -> dict[int, int]:
+    """The first undecided offset of each of these shards; 0 for one that no engine has seen."""
+    rows = await connection.fetch(_QUERIES["decided_up_to"], shards)
+    return dict.fromkeys(shards, 0) | {row["shard"]: row["next_offset"] for row in rows}
+
+
+async def _decided(connection: Connection, receipts: Sequence[Receipt]) -> list[Receipt]:
+    shards = sorted({receipt.partition for receipt in receipts})
+    next_offsets = await decided_up_to(connection, shards)
+    return [receipt for receipt in receipts if receipt.offset < next_offsets[receipt.partition]]
+
+
+async def _recorded(
+    connection: Connection, receipts: Sequence[Receipt]
+) -> dict[_Place, Outcome | None]:
+    named = {
+        receipt.place: _digests(receipt.command)
+        for receipt in receipts
+        if receipt.command is not None
+    }
+    entries = await _entries(connection, named)
+    found: dict[_Place, Outcome | None] = {}
+    for (shard, offset), ids in named.items():
+        entry = entries.get((shard, ids.command))
+        if entry is None or entry.body_digest != ids.body:
+            entry = entries.get((shard, ids.conflict))
+        if entry is not None:
+            found[shard, offset] = _outcome(entry, duplicate=entry.offset != offset)
+    return found
+
+
+def _digests(command: AnyCommand) -> _Digests:
+    command_id = digests.command_id(command.wallet_id, command.reference)
+    body = digests.body_digest(command)
+    return _Digests(command_id, body.hex(), digests.conflict_id(command_id, body))
+
+
+async def _entries(
+    connection: Connection, named: Mapping[_Place, _Digests]
+) -> dict[tuple[int, bytes], Entry]:
+    wanted = {(shard, ids.command) for (shard, _), ids in named.items()}
+    wanted |= {(shard, ids.conflict) for (shard, _), ids in named.items()}
+    rows = await connection.fetch(
+        _QUERIES["entries_by_command"],
+        [shard for shard, _ in wanted],
+        [digest for _, digest in wanted],
+    )
+    return {(row["shard"], row["command_id"]): decode_entry(row["data"]) for row in rows}
+
+
+def _outcome(entry: Entry, *, duplicate: bool) -> Outcome:
+    if isinstance(entry.event, CommandRejected):
+        return Rejected(entry, entry.event, duplicate)
+    return Accepted(entry, duplicate)
+
+
+async def _unrecorded(
+    connection: Connection, receipts: Sequence[Receipt]
+) -> dict[_Place, Outcome | None]:
+    dead = await _at(connection, "dead_letters_at", receipts)
+    forwards = await _at(connection, "forwards_at", receipts)
+    found: dict[_Place, Outcome | None] = {}
+    onward: dict[_Place, Receipt] = {}
+    for receipt in receipts:
+        place = receipt.place
+        if (letter := dead.get(place)) is not None:
+            found[place] = DeadLettered(*place, letter["reason"], letter["detail"])
+        elif (forward := forwards.get(place)) is not None:
+            onward[place] = Receipt(receipt.command, forward["home"], forward["home_offset"])
+        else:
+            raise _missing(receipt)
+    outcomes = await resolve_many(connection, list(onward.values())) if onward else []
+    return found | dict(zip(onward, outcomes, strict=True))
+
+
+async def _at(
+    connection: Connection, query: str, receipts: Sequence[Receipt]
+) -> dict[_Place, Record]:
+    rows = await connection.fetch(
+        _QUERIES[query],
+        [receipt.partition for receipt in receipts],
+        [receipt.offset for receipt in receipts],
+    )
+    return {(row["shard"], row["record_offset"]): row for row in rows}
+
+
+def _missing(receipt: Receipt) -> OutcomeMissingError:
+    named = (
+        "no command can be read from it"
+        if receipt.command is None
+        else f"wallet {receipt.command.wallet_id}, reference {receipt.command.reference!r}"
+    )
+    return OutcomeMissingError(
+        f"the record at partition {receipt.partition}, offset {receipt.offset} ({named}) is"
+        " decided, but has no outcome: was it sent to this database's topic? If so, run"
+        " `wallet verify`, for the log may have been changed"
+    )

@@ -1,0 +1,177 @@
+"""Replay: reading the log page by page, each in a short transaction, and folding it.
+
+A long transaction would keep old versions of the shard rows alive and slow down every append, so
+each page is a statement of its own. That is safe, since what is below a shard's `position` never
+changes and has no holes.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from asyncpg import Connection, Record
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.decider import evolve, expire_due
+from engine.errors import EngineError
+from engine.log import TRANSACTION_TIMEOUT_S
+from engine.sql import load_queries
+from engine.topology import home
+from engine.wallet import Wallet
+from schemas.entries import Entry, decode_entry
+from schemas.events import CommandRejected
+
+PAGE_ENTRIES: Final = 1_000
+
+CLOCK_BEHIND_S: Final = 5
+"""How far behind the database's clock a batch may have been decided; the append checks it."""
+
+FINAL_AFTER: Final = timedelta(seconds=CLOCK_BEHIND_S + TRANSACTION_TIMEOUT_S)
+"""Once this has passed since a moment, no entry of that moment can come any more."""
+
+_QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
+
+
+class EntryUnreadableError(EngineError):
+    """A newer release wrote an entry, or somebody changed it."""
+
+    code = "entry_unreadable"
+
+
+class WalletAt(Struct, frozen=True, kw_only=True):
+    """A wallet as it stood at `at`, or None if it did not exist; what was due is taken away.
+
+    Unless `final`, an entry with an earlier time may still be on its way.
+    """
+
+    wallet_id: str
+    shard: int
+    at: datetime
+    final: bool
+    wallet: Wallet | None
+    created_at: datetime | None
+    changed_at: datetime | None
+
+
+async def partition_count(connection: Connection) -> int | None:
+    """How many shards the log has; None before the first engine has started."""
+    count: int | None = await connection.fetchval(_QUERIES["partitions"])
+    return count
+
+
+async def find_shard(connection: Connection, wallet_id: str) -> int | None:
+    """The shard that the wallet is at home in; None before the first engine has started."""
+    partitions = await partition_count(connection)
+    return None if partitions is None else home(wallet_id, partitions)
+
+
+async def read_shard(
+    connection: Connection, shard: int, start: int, stop: int, page: int = PAGE_ENTRIES
+) -> AsyncIterator[list[Record]]:
+    """Pages of the shard's rows from position `start` to `stop` (exclusive), in order.
+
+    Columns: position, wallet_id, version, command_id, type, occurred_at, data.
+    """
+    while start < stop:
+        rows = await connection.fetch(_QUERIES["shard_entries"], shard, start, stop, page)
+        if not rows:
+            return
+        yield rows
+        start = rows[-1]["position"] + 1
+
+
+async def read_wallet(
+    connection: Connection, shard: int, wallet_id: str, start: int = 0, page: int = PAGE_ENTRIES
+) -> AsyncIterator[list[Record]]:
+    """Pages of the wallet's rows from position `start` on, rejections included, in order.
+
+    Columns as `read_shard`. What is appended after the call is left out.
+    """
+    rows = await connection.fetch(_QUERIES["wallet_positions"], shard, wallet_id, start)
+    positions = [row["position"] for row in rows]
+    for first in range(0, len(positions), page):
+        yield await connection.fetch(
+            _QUERIES["entries_at"], shard, positions[first : first + page]
+        )
+
+
+async def read_wallet_events(
+    connection: Connection,
+    shard: int,
+    wallet_id: str,
+    *,
+    until: datetime | None = None,
+    page: int = PAGE_ENTRIES,
+) -> AsyncIterator[list[Entry]]:
+    """Pages of the wallet's events by version, none later than `until`."""
+    version = 0
+    while True:
+        rows = await connection.fetch(
+            _QUERIES["wallet_events"], shard, wallet_id, version, until, page
+        )
+        if not rows:
+            return
+        yield [read_entry(shard, row["data"]) for row in rows]
+        version = rows[-1]["version"]
+
+
+async def wallet_at(
+    connection: Connection, wallet_id: str, at: datetime | None = None
+) -> WalletAt | None:
+    """The wallet at a time, or now, by replay; None before the first engine has started.
+
+    Now is the later of the database's clock and the last entry's time, and is never final.
+    """
+    shard = await find_shard(connection, wallet_id)
+    if shard is None:
+        return None
+    # before anything is read, or what commits meanwhile could be missed by a final answer
+    (clocks,) = await connection.fetch(_QUERIES["clocks"], shard)
+    database_now: datetime = clocks["database_now"]
+    if at is None:
+        at = max(database_now, clocks["last_at"] or database_now)
+    wallet: Wallet | None = None
+    created_at = changed_at = None
+    async for page in read_wallet_events(connection, shard, wallet_id, until=at):
+        for entry in page:
+            wallet = fold(wallet, entry)
+        created_at = created_at or page[0].occurred_at
+        changed_at = page[-1].occurred_at
+    return WalletAt(
+        wallet_id=wallet_id,
+        shard=shard,
+        at=at,
+        final=at < database_now - FINAL_AFTER,
+        wallet=None if wallet is None else without_due(wallet, at),
+        created_at=created_at,
+        changed_at=changed_at,
+    )
+
+
+def fold(wallet: Wallet | None, entry: Entry) -> Wallet | None:
+    """The state after the entry; a rejection changes nothing."""
+    if isinstance(entry.event, CommandRejected):
+        return wallet
+    return evolve(wallet, entry.event)
+
+
+def without_due(wallet: Wallet, at: datetime) -> Wallet:
+    """The state with every lot gone that is worth nothing at `at`; the version stays."""
+    live = wallet
+    for event in expire_due(wallet, at):
+        live = evolve(live, event)
+    return replace(live, version=wallet.version)
+
+
+def read_entry(shard: int, data: bytes) -> Entry:
+    """Decode an entry of the log; raises EntryUnreadableError if this release can't."""
+    try:
+        return decode_entry(data)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise EntryUnreadableError(
+            f"shard {shard} holds an entry that this release can't read ({error}): it was"
+            " written by a newer release, or changed; `wallet verify` names it"
+        ) from error
