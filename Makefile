@@ -1,0 +1,63 @@
+# Everything that a newcomer needs, from a Python, git and make alone.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first of these that runs, is new enough, and can make a virtual environment.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+		2>/dev/null && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test lock bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install what the project needs into .venv, and fetch the broker's jars
+	@$(BIN)/python -m cli.stack.jars
+
+demo: setup ## start Kafka, PostgreSQL and every process, and run the main job
+	@$(BIN)/wallet demo
+
+check: $(STAMP) ## lint, formatting, types, and which package may import which
+	@echo "ruff check" && $(BIN)/ruff check --quiet .
+	@echo "ruff format" && $(BIN)/ruff format --quiet --check .
+	@echo "mypy" && $(BIN)/mypy --no-error-summary
+	@echo "import-linter" && $(BIN)/lint-imports --no-cache >$(VENV)/imports.log \
+		|| { cat $(VENV)/imports.log; exit 1; }
+
+test: setup check ## check, then run all tests
+	@$(BIN)/pytest
+
+lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRADE=--upgrade)
+	@$(BIN)/uv pip compile $(PIN) pyproject.toml --output-file requirements.txt
+	@$(BIN)/uv pip compile $(PIN) pyproject.toml --all-extras --constraint requirements.txt \
+		--output-file requirements-dev.txt
+	@cd cli/stack/jars && $(CURDIR)/$(BIN)/jgo --quiet --ignore-config lock
+	@! grep -n '://' requirements.txt requirements-dev.txt cli/stack/jars/jgo.lock.toml
+
+bench: setup ## measure commands per second beside the raw ceiling
+	@$(BIN)/python -m bench
+
+clean: ## remove .venv and caches; data of wallet dev (.wallet) stays
+	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+		.ruff_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+PIN := --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(UPGRADE)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer that can make a virtual" \
+		"environment was found. Install one (with its venv module), or name it:" \
+		"make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing the locked packages into $(VENV); the first time takes a while"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--no-deps --editable .
+	@touch $@
