@@ -5,9 +5,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/wallet
 WORKDIR /src
 
-# Dependencies first: they change less often than the code, and only by hash.
-COPY requirements.txt ./
-RUN /opt/wallet/bin/pip install --require-hashes --requirement requirements.txt
+# Dependencies first: they change less often than the code. Everything by hash, and what builds
+# the package stays behind in this stage.
+COPY requirements.txt requirements-build.txt ./
+RUN /opt/wallet/bin/pip install --require-hashes --requirement requirements.txt \
+    && pip install --require-hashes --requirement requirements-build.txt
 
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
@@ -15,7 +17,8 @@ COPY engine engine
 COPY projections projections
 COPY api api
 COPY cli cli
-RUN /opt/wallet/bin/pip install --no-deps --no-build-isolation .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/wallet/bin/pip install --no-deps dist/*.whl
 
 
 FROM python:3.11-slim

@@ -157,9 +157,24 @@ def test_image_is_slim_and_of_a_python_that_the_package_takes() -> None:
 
 
 def test_image_installs_by_hash_and_has_a_health_check() -> None:
-    assert "--require-hashes --requirement requirements.txt" in _dockerfile()
+    installs = re.findall(r"pip install (.+?)(?: \\\\)?$", _dockerfile(), re.MULTILINE)
+    assert len(installs) == 3
+    for install in installs:
+        assert install.startswith(("--require-hashes --requirement ", "--no-deps dist/"))
     assert "HEALTHCHECK" in _dockerfile()
     assert 'ENTRYPOINT ["wallet"]' in _dockerfile()
+
+
+def _pins(name: str) -> dict[str, str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9_-]+)==([^ ]+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
+def test_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
+    pins, tested = _pins(name), _pins("requirements-dev.txt")
+    assert pins
+    assert {package: tested.get(package) for package in pins} == pins
 
 
 def test_image_gets_what_it_copies_and_nothing_else() -> None:
