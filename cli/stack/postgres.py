@@ -65,7 +65,10 @@ class Postgres:
         self._user = unprivileged_user()
         settings = {**_SETTINGS, "port": str(port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self.process = self._program("postgres", "-D", self._cluster, *options)
+        # At once, without a checkpoint: the next start should not have to wait for it.
+        self.process = self._program(
+            "postgres", "-D", self._cluster, *options, death_signal=signal.SIGQUIT
+        )
 
     async def start(self) -> None:
         """Make the cluster if there is none, start, and wait until connections are taken."""
@@ -127,7 +130,11 @@ class Postgres:
         return True
 
     def _program(
-        self, program: str, *arguments: str | Path, stdin: Path | None = None
+        self,
+        program: str,
+        *arguments: str | Path,
+        stdin: Path | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> ManagedProcess:
         return ManagedProcess(
             program,
@@ -138,8 +145,7 @@ class Postgres:
             cwd=self._directory,
             stdin=stdin,
             user=self._user,
-            # At once, without a checkpoint: the next start should not have to wait for it.
-            death_signal=signal.SIGQUIT,
+            death_signal=death_signal,
         )
 
     @property

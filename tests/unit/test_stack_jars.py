@@ -10,7 +10,7 @@ from jgo.maven import MavenContext
 from cli.stack import jars
 from cli.stack.errors import JarCorruptError, JarUnavailableError
 
-PATH = "org/example/broker/1.0/broker-1.0.jar"
+PATH = "org/example/kafka_2.13/1.0/kafka_2.13-1.0.jar"
 CONTENT = b"the broker"
 
 
@@ -33,7 +33,8 @@ def local(tmp_path, monkeypatch, remote):
     """Fetch from that repository into an empty local one, by a lock file of one jar."""
     lock = tmp_path / "jgo.lock.toml"
     sha256 = hashlib.sha256(CONTENT).hexdigest()
-    LockFile([LockedDependency("org.example", "broker", "1.0", sha256=sha256)]).save(lock)
+    jar = LockedDependency("org.example", "kafka_2.13", "1.0", sha256=sha256)
+    LockFile([jar]).save(lock)
     monkeypatch.setattr(jars, "_LOCK_FILE", lock)
     handler = functools.partial(QuietHandler, directory=remote)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -61,7 +62,7 @@ def test_a_missing_jar_is_fetched_and_says_so(local):
     paths, said = fetch()
     assert paths == [local / PATH]
     assert paths[0].read_bytes() == CONTENT
-    assert "fetching jar 1 of 1: broker-1.0.jar" in said
+    assert said == ["fetching 1 jars of Apache Kafka 1.0", "fetched 1 of 1 jars, 0 MiB"]
 
 
 def test_what_is_there_needs_no_network(local, remote):
@@ -81,13 +82,13 @@ def test_a_cut_off_jar_is_fetched_again(local):
 
 def test_another_jar_than_the_locked_one_is_refused(local, remote):
     (remote / PATH).write_bytes(b"another broker")
-    with pytest.raises(JarCorruptError, match=r"broker-1\.0\.jar is not the jar"):
+    with pytest.raises(JarCorruptError, match=r"1\.0\.jar is not the jar"):
         fetch()
 
 
 def test_a_jar_that_cannot_be_fetched_is_named(local, remote):
     (remote / PATH).unlink()
-    with pytest.raises(JarUnavailableError, match=r"can't fetch org\.example:broker"):
+    with pytest.raises(JarUnavailableError, match=r"can't fetch org\.example:kafka"):
         fetch()
 
 

@@ -16,6 +16,7 @@ from cli.stack.errors import JarCorruptError, JarUnavailableError
 _LOCK_FILE = Path(__file__).with_name("jgo.lock.toml")
 _DOWNLOAD_TIMEOUT_S = 60
 _ATTEMPTS = 3
+_PROGRESS_EVERY = 10
 _MIB = 1024 * 1024
 
 
@@ -78,13 +79,14 @@ def _checked(artifact: Artifact, sha256: str) -> Path:
 
 
 def _fetch(missing: list[Artifact], on_progress: Callable[[str], None]) -> None:
-    fetched = 0
-    for number, artifact in enumerate(missing, start=1):
-        on_progress(f"fetching jar {number} of {len(missing)}: {artifact.filename}")
-        _download(artifact)
-        fetched += _path(artifact).stat().st_size
     if missing:
-        on_progress(f"fetched {len(missing)} jars, {fetched / _MIB:.0f} MiB")
+        on_progress(f"fetching {len(missing)} jars of Apache Kafka {kafka_version()}")
+    size = 0
+    for number, artifact in enumerate(missing, start=1):
+        _download(artifact)
+        size += _path(artifact).stat().st_size
+        if number % _PROGRESS_EVERY == 0 or number == len(missing):
+            on_progress(f"fetched {number} of {len(missing)} jars, {size / _MIB:.0f} MiB")
 
 
 def _download(artifact: Artifact) -> None:
