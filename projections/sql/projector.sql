@@ -1,0 +1,21 @@
+-- name: behind
+-- The shards that a generation is behind on, and the next range of each; the log is read up to
+-- `stop` only, since a later statement of the same transaction may see more of it.
+SELECT s.shard, coalesce(c.position, 0) AS start, c.position IS NULL AS is_new,
+       least(s.position, coalesce(c.position, 0) + $3) AS stop, s.position AS size
+  FROM shards AS s
+  LEFT JOIN checkpoints AS c ON c.name = $1 AND c.generation = $2 AND c.shard = s.shard
+ WHERE s.position > coalesce(c.position, 0)
+ ORDER BY s.shard
+
+-- name: add_checkpoint
+-- Where there is none yet; nothing if the generation is gone.
+INSERT INTO checkpoints (name, generation, shard)
+SELECT name, generation, $3 FROM projections WHERE name = $1 AND generation = $2
+ON CONFLICT DO NOTHING
+
+-- name: advance
+-- Compare and set: of two projectors one comes first, and the other finds no row.
+UPDATE checkpoints SET position = $5
+ WHERE name = $1 AND generation = $2 AND shard = $3 AND position = $4
+RETURNING position
