@@ -2,6 +2,7 @@
 
 EngineError
 ├── SetupError            the process cannot start as things are; a person has to act
+│   └── PartitionsChangedError
 ├── ShardHaltedError      one shard cannot go on as things are; a person has to act
 ├── LeaseLostError        another worker has claimed the shard; this one wrote nothing
 ├── ClockRefusedError     the engine's clock and the database's are too far apart; nothing was written
@@ -19,6 +20,12 @@ class SetupError(EngineError):
     """The process cannot start as things are."""
 
     code = "setup"
+
+
+class PartitionsChangedError(SetupError):
+    """The commands topic has another number of partitions than the log has shards."""
+
+    code = "partitions_changed"
 
 
 class ShardHaltedError(EngineError):

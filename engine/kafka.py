@@ -4,6 +4,7 @@ from ssl import SSLContext
 from typing import Any
 
 from aiokafka.helpers import create_ssl_context
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from engine.settings import InvalidSettingError, Settings
 
@@ -51,3 +52,22 @@ def _ssl_context(settings: Settings) -> SSLContext:
             f" can't be used: {error}"
         ) from None
     return context
+
+
+def broker_security(settings: Settings) -> BaseSecurity | None:
+    """The same for FastStream's broker."""
+    options = client_options(settings)
+    use_ssl, ssl_context = "ssl_context" in options, options.get("ssl_context")
+    if not settings.kafka_security_protocol.startswith("SASL_"):
+        return BaseSecurity(ssl_context, use_ssl=True) if use_ssl else None
+    mechanism = {
+        "PLAIN": SASLPlaintext,
+        "SCRAM-SHA-256": SASLScram256,
+        "SCRAM-SHA-512": SASLScram512,
+    }[settings.kafka_sasl_mechanism]
+    return mechanism(
+        options["sasl_plain_username"],
+        options["sasl_plain_password"],
+        ssl_context,
+        use_ssl=use_ssl,
+    )

@@ -1,0 +1,221 @@
+"""The consumer group's side: partitions come and go, records go to the leases, nothing waits.
+
+The subscriber's handler only enqueues. Offsets are committed to Kafka for lag dashboards and as
+the proof of membership; what is decided stands in the database alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+from faststream.kafka.schemas import Topic
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from engine.fit import check_partitions, check_shard
+from engine.inspection import TopicInspector
+from engine.kafka import broker_security
+from engine.lease import Lease
+from engine.log import ShardLog
+from engine.notifier import Notifier
+from engine.owner import ShardOwner
+from engine.producing import Forwarder, ShardProducer
+from engine.publisher import Publisher
+from engine.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_POLL_MS: Final = 5
+_COMMIT_INTERVAL_S: Final = 1.0
+_FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PartitionMembership:
+    """One partition of the group's consumer."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
+        self._consumer = consumer
+        self._place = place
+
+    def seek(self, offset: int) -> None:
+        self._consumer.seek(self._place, offset)
+
+    def pause(self) -> None:
+        if self._place in self._consumer.assignment():
+            self._consumer.pause(self._place)
+
+    def resume(self) -> None:
+        self._consumer.resume(self._place)
+
+    async def beginning_offset(self) -> int:
+        offsets = await self._consumer.beginning_offsets([self._place])
+        return int(offsets[self._place])
+
+    async def prove(self, offset: int) -> None:
+        await self._consumer.commit({self._place: OffsetAndMetadata(offset, "")})
+
+
+class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Subscribes to the commands topic and keeps one owner for each assigned partition."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: int,
+        owner_name: str,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._settings = settings
+        self._partitions = partitions
+        self._owner_name = owner_name
+        self._clock = clock
+        self._owners: dict[int, ShardOwner] = {}
+        self._inspector = TopicInspector(settings)
+        self._notifier = Notifier(settings)
+        self._background: list[asyncio.Task[None]] = []
+        self.broker = KafkaBroker(
+            settings.kafka_bootstrap.split(","),
+            security=broker_security(settings),
+            allow_auto_create_topics=False,
+            apply_types=False,
+            logger=logging.getLogger("faststream"),
+            log_level=logging.DEBUG,
+        )
+        self._subscriber = self._subscribe()
+
+    def _subscribe(self) -> BatchSubscriber:
+        settings = self._settings
+        subscriber = self.broker.subscriber(
+            Topic(settings.commands_topic, declare=False),
+            batch=True,
+            max_records=settings.batch_commands_max,
+            batch_timeout_ms=_POLL_MS,
+            group_id=settings.group,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 5,
+            max_partition_fetch_bytes=_FETCH_BYTES_MAX,
+            listener=self,
+            parser=_parse,
+            decoder=_decode,
+        )
+        subscriber(self._enqueue)
+        return subscriber
+
+    async def start(self) -> None:
+        """Join the group. Raises KafkaError while no broker answers."""
+        await self.broker.start()
+        self._background = [
+            asyncio.create_task(self._notifier.run()),
+            asyncio.create_task(self._commit_offsets()),
+        ]
+
+    async def stop(self) -> None:
+        """Finish what is being appended, give up the shards, then leave the group."""
+        await self._stop_owners()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.broker.stop()
+        await self._inspector.close()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
+        # every rebalance revokes everything: the protocol of the client is the eager one
+        await self._stop_owners()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        consumer = self._subscriber.consumer
+        if consumer is None:
+            return
+        consumer.pause(*assigned)
+        for place in assigned:
+            membership = PartitionMembership(consumer, place)
+            owner = ShardOwner(
+                place.partition, membership, self._connect, partial(self._claim, membership)
+            )
+            self._owners[place.partition] = owner
+            owner.start()
+
+    async def _stop_owners(self) -> None:
+        owners, self._owners = self._owners, {}
+        await asyncio.gather(*(owner.stop() for owner in owners.values()))
+
+    async def _enqueue(self, records: Sequence[ConsumerRecord]) -> None:
+        for partition, delivered in groupby(records, key=_partition_of):
+            owner = self._owners.get(partition)
+            if owner is not None:
+                owner.deliver(list(delivered))
+
+    async def _connect(self, shard: int) -> ShardLog:
+        return await ShardLog.connect(shard, self._settings)
+
+    async def _claim(self, membership: PartitionMembership, log: ShardLog) -> Lease:
+        self._check_partitions()
+        row = await log.claim(self._owner_name)
+        await check_shard(self._settings, self._inspector, log, row)
+        connect = partial(ShardProducer.connect, self._settings, log.shard)
+        return Lease(
+            row,
+            log,
+            membership,
+            Publisher(log, connect, published=row.published, committed=row.position),
+            Forwarder(connect),
+            partitions=self._partitions,
+            settings=self._settings,
+            clock=self._clock,
+            on_commit=self._notifier.moved,
+        )
+
+    def _check_partitions(self) -> None:
+        consumer = self._subscriber.consumer
+        found = consumer and consumer.partitions_for_topic(self._settings.commands_topic)
+        if found:
+            check_partitions(self._settings, len(found), self._partitions)
+
+    async def _commit_offsets(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_INTERVAL_S)
+            consumer = self._subscriber.consumer
+            offsets = {
+                TopicPartition(self._settings.commands_topic, shard): OffsetAndMetadata(
+                    owner.committed.offset, ""
+                )
+                for shard, owner in self._owners.items()
+                if owner.committed is not None
+            }
+            if consumer is None or not offsets:
+                continue
+            try:
+                await consumer.commit(offsets)
+            except (KafkaError, IllegalStateError) as error:
+                # dashboards lag; decisions do not rest on it
+                logger.debug("offsets not committed: %r", error)
+
+
+def _partition_of(record: ConsumerRecord) -> int:
+    return int(record.partition)
+
+
+async def _parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+    return KafkaMessage(raw_message=records, body=b"", consumer=FAKE_CONSUMER)
+
+
+async def _decode(message: KafkaMessage) -> Any:
+    return message.raw_message

@@ -1,0 +1,77 @@
+"""How entries stand on the events topic."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from engine.log import StoredEntry
+from schemas.instants import to_text
+
+RECORD_OVERHEAD_BYTES = 400
+"""At most what a record's key, headers and framing take besides the entry."""
+
+
+class EventRecord(Struct, frozen=True, gc=False):
+    """An entry as it goes onto the topic; `last` closes its command."""
+
+    position: int
+    wallet_id: str
+    type: str
+    occurred_at: datetime
+    data: bytes
+    last: bool
+
+
+class _Last(Struct):
+    last: bool
+
+
+_last_decoder = msgspec.json.Decoder(_Last)
+
+
+def event_record(entry: StoredEntry) -> EventRecord:
+    """The record of an entry that was read from the log."""
+    last = _last_decoder.decode(entry.data).last
+    return EventRecord(
+        entry.position, entry.wallet_id, entry.type, entry.occurred_at, entry.data, last
+    )
+
+
+def whole_commands(records: Sequence[EventRecord], bytes_max: int) -> list[list[EventRecord]]:
+    """Batches of at most `bytes_max`, none of which ends inside a command.
+
+    What comes after the last complete command is left out.
+    """
+    batches: list[list[EventRecord]] = []
+    batch: list[EventRecord] = []
+    command: list[EventRecord] = []
+    batch_bytes = command_bytes = 0
+    for record in records:
+        command.append(record)
+        command_bytes += len(record.data) + RECORD_OVERHEAD_BYTES
+        if not record.last:
+            continue
+        if batch and batch_bytes + command_bytes > bytes_max:
+            batches.append(batch)
+            batch, batch_bytes = [], 0
+        batch += command
+        batch_bytes += command_bytes
+        command, command_bytes = [], 0
+    if batch:
+        batches.append(batch)
+    return batches
+
+
+def cloud_event_headers(shard: int, record: EventRecord) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0 in Kafka's binary mode: the attributes are headers, the entry the value."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"%d:%d" % (shard, record.position)),
+        ("ce_source", b"/wallet-engine/shards/%d" % shard),
+        ("ce_type", b"wallet." + record.type.encode()),
+        ("ce_time", to_text(record.occurred_at).encode()),
+        ("ce_subject", record.wallet_id.encode()),
+        ("content-type", b"application/json"),
+    ]

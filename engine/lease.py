@@ -1,0 +1,383 @@
+"""A lease on a shard: everything that one claim owns, from the queue to the cache.
+
+While batch n is being appended, n+1 is decoded, looked up and decided; one append at most is
+under way. Whatever fails ends the lease, and with it all state that might be stale; the next
+claim reads the row and begins anew.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final, Protocol
+
+from engine.batch import Batch, Deciding, Tip
+from engine.cache import WalletCache
+from engine.errors import DataRefusedError
+from engine.intake import Intake, Record, Stray, clean_detail, dead_letter, record_digest, take_in
+from engine.keeper import Keeper
+from engine.log import ForwardRow, ShardLog, ShardRow
+from engine.placement import Placement
+from engine.publisher import Publisher
+from engine.settings import Settings
+from engine.wallet import Wallet
+
+logger = logging.getLogger(__name__)
+
+DUE_WALLETS_MAX: Final = 200
+_DUE_POLL_S: Final = 0.5
+_IDLE_S: Final = 0.2
+_FINISH_S: Final = 3.0
+
+
+class Flow(Protocol):
+    """The lease's hold on its partition of the commands topic."""
+
+    def seek(self, offset: int) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    async def beginning_offset(self) -> int: ...
+
+
+class StraySender(Protocol):
+    """Sends commands to their home partitions."""
+
+    async def forward(self, strays: Sequence[Stray]) -> list[int]: ...
+
+    async def close(self) -> None: ...
+
+
+class Lease:
+    """Decides one shard until it is stopped, or something fails."""
+
+    def __init__(
+        self,
+        row: ShardRow,
+        log: ShardLog,
+        flow: Flow,
+        publisher: Publisher,
+        forwarder: StraySender,
+        *,
+        partitions: int,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        on_commit: Callable[[int, Tip], None],
+    ) -> None:
+        self.shard = row.shard
+        self.committed = Tip(
+            row.next_offset, row.last_record, row.position, row.frontier, row.last_at
+        )
+        self._log = log
+        self._flow = flow
+        self._publisher = publisher
+        self._forwarder = forwarder
+        self._partitions = partitions
+        self._settings = settings
+        self._clock = clock
+        self._on_commit = on_commit
+        self._keeper = Keeper(log, row.position)
+        self._placement = Placement(row.shard, row.next_offset)
+        self._cache = WalletCache(settings.cached_wallets_max)
+        self._pending: deque[Record] = deque()
+        self._paused = False
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._idle = False
+        self._due = False
+        self._due_done = asyncio.Event()
+        self._judging: asyncio.Task[None] | None = None
+        self._tip = self.committed
+        self._decided: Batch | None = None
+        self._appending: asyncio.Task[None] | None = None
+        self._appending_records: Sequence[Record] = ()
+        self._failures_in_row = 0
+        self._batch_max = settings.batch_commands_max
+        self._refused: dict[int, str] = {}
+        self._fenced_published = row.published
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        """Queue records of the partition as they were fetched; never blocks."""
+        verdict = self._placement.place(records[0].offset, records[-1].offset)
+        if verdict == "accept":
+            self._pending.extend(records)
+            if len(self._pending) >= self._settings.queue_commands_max:
+                self._paused = True
+                self._flow.pause()
+            self._wake.set()
+        elif verdict == "seek_back":
+            self._flow.seek(self._placement.expected)
+        elif self._judging is None:
+            self._flow.pause()
+            self._judging = asyncio.create_task(self._judge())
+
+    async def _judge(self) -> None:
+        try:
+            await self._placement.judge(self._flow.beginning_offset)
+            self._judging = None
+            self._flow.seek(self._placement.expected)
+            if not self._paused:
+                self._flow.resume()
+        finally:
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Ask for an end: what is being appended is finished, what is queued is left."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until stopped. Raises what ended the lease otherwise."""
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self._work(),
+                self._publisher.run(),
+                self._keeper.run(),
+                self._watch_due(),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            leftovers = [*tasks, self._judging, self._appending]
+            ending = [task for task in leftovers if task is not None]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+            await self._forwarder.close()
+
+    async def _work(self) -> None:
+        try:
+            while (work := await self._next_work()) is not None:
+                await work()
+        finally:
+            if self._appending is not None:
+                await asyncio.wait({self._appending}, timeout=_FINISH_S)
+        await self._finish()
+
+    async def _next_work(self) -> Callable[[], Awaitable[None]] | None:
+        while not self._stopping:
+            await self._raise_failures()
+            if self._publisher.unpublished < self._settings.unpublished_entries_max:
+                if self._due:
+                    return self._decide_due
+                if self._pending:
+                    return self._decide_records
+            if self._idle and self._fenced_published < self._publisher.published:
+                return self._fence_published
+            try:
+                await asyncio.wait_for(self._wake.wait(), _IDLE_S)
+                self._idle = False
+            except TimeoutError:
+                self._idle = True
+            self._wake.clear()
+        return None
+
+    async def _raise_failures(self) -> None:
+        if self._judging is not None and self._judging.done():
+            self._judging.result()
+        if self._appending is not None and self._appending.done():
+            await self._settle()
+
+    async def _finish(self) -> None:
+        """Leave the shard so that the next owner has nothing to make up for."""
+        if not await self._settle():
+            return
+        try:
+            async with asyncio.timeout(_FINISH_S):
+                while self._publisher.unpublished:
+                    await self._publisher.wait_until_below(self._publisher.unpublished)
+                await self._keeper.flush()
+                if self._fenced_published < self._publisher.published:
+                    await self._fence_published()
+                    await self._settle()
+        except TimeoutError:
+            logger.info("shard %d is left with unpublished entries", self.shard)
+
+    def _take(self) -> list[Record]:
+        records = list(islice(self._pending, self._batch_max))
+        for _ in records:
+            self._pending.popleft()
+        if self._paused and len(self._pending) < self._settings.queue_commands_max // 2:
+            self._paused = False
+            if self._judging is None:
+                self._flow.resume()
+        return records
+
+    def _now(self) -> datetime:
+        return max(self._clock(), self._tip.last_at)
+
+    async def _decide_records(self) -> None:
+        records = self._take()
+        intake = self._take_in(records)
+        home_offsets = await self._forwarder.forward(intake.strays) if intake.strays else []
+        ids = {received.command.wallet_id for received in intake.commands}
+        in_flight = {} if self._decided is None else self._decided.outcomes
+        digests = [
+            digest
+            for received in intake.commands
+            for digest in (received.command_id, received.conflict_id)
+            if digest not in in_flight
+        ]
+        recorded = await self._log.find_outcomes(digests) if digests else {}
+        states = await self._states(ids)
+        deciding = self._deciding(states, recorded, in_flight)
+        for received in intake.commands:
+            deciding.command(received)
+        for letter in intake.dead_letters:
+            deciding.dead_letter(letter)
+        batch = deciding.finish(records[-1].offset + 1, record_digest(records[-1]))
+        batch.append.forwards = [
+            ForwardRow(offset=stray.offset, home=stray.home, home_offset=home_offset)
+            for stray, home_offset in zip(intake.strays, home_offsets, strict=True)
+        ]
+        await self._hand_over(batch, records)
+
+    def _take_in(self, records: Sequence[Record]) -> Intake:
+        if not self._refused:
+            return take_in(records, self.shard, self._partitions)
+        intake = take_in(
+            [record for record in records if record.offset not in self._refused],
+            self.shard,
+            self._partitions,
+        )
+        intake.dead_letters += [
+            dead_letter(record, "refused_by_database", self._refused[record.offset])
+            for record in records
+            if record.offset in self._refused
+        ]
+        return intake
+
+    async def _decide_due(self) -> None:
+        self._due = False
+        due = await self._log.read_due(self._now(), DUE_WALLETS_MAX)
+        states = await self._states({wallet_id for _, wallet_id in due})
+        deciding = self._deciding(states, {}, {})
+        for wallet_id in states:
+            deciding.wallet_due(wallet_id)
+        batch = deciding.finish(self._tip.offset, self._tip.last_record)
+        batch.append.due_removed = due
+        if await self._hand_over(batch, ()) and await self._settle():
+            self._due_done.set()
+        else:
+            self._due = True
+
+    async def _fence_published(self) -> None:
+        deciding = self._deciding({}, {}, {})
+        await self._hand_over(deciding.finish(self._tip.offset, self._tip.last_record), ())
+
+    async def _states(self, wallet_ids: set[str]) -> dict[str, Wallet | None]:
+        """Every wallet as the last decided batch left it.
+
+        The batch under way comes before the cache, and the cache before what is loaded: a look-up
+        may have been answered before that batch was committed.
+        """
+        undecided = {} if self._decided is None else self._decided.wallets
+        states: dict[str, Wallet | None] = {}
+        missing: list[str] = []
+        for wallet_id in wallet_ids:
+            wallet = undecided.get(wallet_id) or self._cache.get(wallet_id)
+            states[wallet_id] = wallet
+            if wallet is None:
+                missing.append(wallet_id)
+        if missing:
+            for wallet_id, loaded in (await self._log.load_wallets(missing)).items():
+                states[wallet_id] = loaded.wallet
+        return states
+
+    def _deciding(
+        self,
+        states: dict[str, Wallet | None],
+        recorded: dict[bytes, bytes],
+        in_flight: dict[bytes, bytes],
+    ) -> Deciding:
+        return Deciding(
+            self.shard,
+            self._tip,
+            self._now(),
+            states=states,
+            recorded=recorded,
+            in_flight=in_flight,
+            snapshot_every=self._settings.snapshot_every_versions,
+            failures_in_row=self._failures_in_row,
+            failures_max=self._settings.decider_failures_max,
+        )
+
+    async def _hand_over(self, batch: Batch, records: Sequence[Record]) -> bool:
+        """Append the batch as soon as the one before it is in; False if that one was refused."""
+        if not await self._settle(decided_on_it=records):
+            return False
+        self._failures_in_row = batch.failures_in_row
+        self._tip = batch.tip
+        self._decided = batch
+        self._appending_records = records
+        self._appending = asyncio.create_task(self._append(batch))
+        return True
+
+    async def _append(self, batch: Batch) -> None:
+        try:
+            batch.append.published = self._publisher.published
+            await self._log.append(batch.append)
+        finally:
+            self._wake.set()
+        self._cache.keep(batch.wallets)
+        self._publisher.publish(batch)
+        self._keeper.note(batch)
+        self._fenced_published = batch.append.published
+        self.committed = batch.tip
+        self._on_commit(self.shard, batch.tip)
+
+    async def _settle(self, decided_on_it: Sequence[Record] = ()) -> bool:
+        """Wait for the append under way.
+
+        False if the database refused its data: then what was decided on it is queued again too.
+        """
+        appending, self._appending = self._appending, None
+        if appending is None:
+            return True
+        try:
+            await appending
+        except DataRefusedError as error:
+            self._pending.extendleft(reversed(decided_on_it))
+            self._halve(error)
+            return False
+        self._batch_max = min(self._batch_max * 2, self._settings.batch_commands_max)
+        return True
+
+    def _halve(self, error: DataRefusedError) -> None:
+        records = self._appending_records
+        if not records:
+            raise error
+        self._tip = self.committed
+        self._decided = None
+        self._pending.extendleft(reversed(records))
+        if len(records) == 1:
+            logger.error(
+                "refused_by_database shard=%d offset=%d: the command is a dead letter: %s",
+                self.shard,
+                records[0].offset,
+                error,
+            )
+            self._refused = {records[0].offset: clean_detail(str(error))}
+        self._batch_max = max(1, len(records) // 2)
+
+    async def _watch_due(self) -> None:
+        while True:
+            at = await self._log.next_due()
+            seconds = _DUE_POLL_S
+            if at is not None:
+                seconds = min(seconds, (at - self._now()).total_seconds())
+            if seconds > 0:
+                await asyncio.sleep(seconds)
+                continue
+            self._due_done.clear()
+            self._due = True
+            self._wake.set()
+            await self._due_done.wait()

@@ -1,0 +1,61 @@
+"""Tells listeners that a shard has moved on: after the commit, on a connection of its own.
+
+A NOTIFY inside the append would make all commits wait for one lock. What is lost here is only a
+hint; listeners look by themselves from time to time.
+"""
+
+import asyncio
+import logging
+
+import asyncpg
+
+from engine.batch import Tip
+from engine.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "wallet_shards"
+_BACK_OFF_S = 1.0
+
+
+class Notifier:
+    """Sends `<shard>:<next offset>:<position>` for the latest state of each shard that moved."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._moved: dict[int, Tip] = {}
+        self._wake = asyncio.Event()
+
+    def moved(self, shard: int, tip: Tip) -> None:
+        self._moved[shard] = tip
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Notify until cancelled; hints that cannot be sent are dropped."""
+        while True:
+            try:
+                await self._notify()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                logger.info("notifier: %r; again in %.0f s", error, _BACK_OFF_S)
+                await asyncio.sleep(_BACK_OFF_S)
+
+    async def _notify(self) -> None:
+        connection = await asyncpg.connect(
+            self._settings.database_url,
+            timeout=self._settings.database_timeout_ms / 1000,
+            command_timeout=self._settings.database_timeout_ms / 1000,
+            server_settings={"application_name": "wallet-engine notify"},
+        )
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                moved, self._moved = self._moved, {}
+                payloads = [f"{shard}:{tip.offset}:{tip.position}" for shard, tip in moved.items()]
+                await connection.execute(
+                    "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload",
+                    CHANNEL,
+                    payloads,
+                )
+        finally:
+            connection.terminate()

@@ -1,0 +1,108 @@
+"""What one lease sends to Kafka: entries, dead letters, and commands on their way home."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+
+from engine.events_topic import EventRecord, cloud_event_headers
+from engine.intake import FORWARDED_HEADER, Stray
+from engine.kafka import client_options
+from engine.settings import Settings
+
+RECORD_BATCH_BYTES_MAX: Final = 900 * 1024
+"""Below the topic's `max.message.bytes`, with room for the batch's own header."""
+
+
+class ShardProducer:
+    """An idempotent producer that belongs to one lease, with acks=all.
+
+    Once anything has failed on it, it may have left a hole or fail for ever: close it, and go on
+    with a new one from what the log says.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings, shard: int) -> None:
+        self._producer = producer
+        self._settings = settings
+        self._shard = shard
+
+    @classmethod
+    async def connect(cls, settings: Settings, shard: int) -> "ShardProducer":
+        """Raises KafkaError while no broker answers."""
+        producer = AIOKafkaProducer(
+            **client_options(settings),
+            client_id=f"wallet-engine-shard-{shard}",
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=RECORD_BATCH_BYTES_MAX,
+        )
+        connected = cls(producer, settings, shard)
+        try:
+            await producer.start()
+        except BaseException:
+            await connected.close()
+            raise
+        return connected
+
+    async def publish(self, records: Sequence[EventRecord]) -> None:
+        """Send entries as one record batch; returns when every in-sync replica has them."""
+        batch = self._producer.create_batch()
+        for record in records:
+            batch.append(
+                timestamp=int(record.occurred_at.timestamp() * 1000),
+                key=record.wallet_id.encode(),
+                value=record.data,
+                headers=cloud_event_headers(self._shard, record),
+            )
+        if batch.record_count() != len(records):
+            raise ValueError(f"{len(records)} entries do not fit into one record batch")
+        sent = await self._producer.send_batch(
+            batch, self._settings.events_topic, partition=self._shard
+        )
+        await sent
+
+    async def publish_dead_letter(self, key: bytes | None, value: bytes) -> None:
+        """Send a dead letter; returns when every in-sync replica has it."""
+        await self._producer.send_and_wait(
+            self._settings.dead_letters_topic, value, key=key, partition=self._shard
+        )
+
+    async def forward(self, strays: Sequence[Stray]) -> list[int]:
+        """Send commands to their home partitions; the offsets that they got there."""
+        sent = [
+            await self._producer.send(
+                self._settings.commands_topic,
+                stray.payload,
+                key=stray.wallet_id.encode(),
+                partition=stray.home,
+                headers=[(FORWARDED_HEADER, b"%d:%d" % (self._shard, stray.offset))],
+            )
+            for stray in strays
+        ]
+        return [(await delivery).offset for delivery in sent]
+
+    async def close(self) -> None:
+        """End at once: `AIOKafkaProducer.stop` would wait for an absent broker without end."""
+        producer = self._producer
+        producer._closed = True  # noqa: SLF001
+        await producer._sender.close()  # noqa: SLF001
+        await producer.client.close()
+
+
+class Forwarder:
+    """Sends strays home for one lease; connects when the first one comes."""
+
+    def __init__(self, connect: Callable[[], Awaitable[ShardProducer]]) -> None:
+        self._connect = connect
+        self._producer: ShardProducer | None = None
+
+    async def forward(self, strays: Sequence[Stray]) -> list[int]:
+        """Send commands to their home partitions; the offsets that they got there."""
+        if self._producer is None:
+            self._producer = await self._connect()
+        return await self._producer.forward(strays)
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.close()
