@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 from msgspec.inspect import StructType, UnionType, type_info
 
 from schemas.commands import PAYLOAD_BYTES_MAX, AnyCommand
-from schemas.dead_letters import PUBLISHED_BYTES_MAX
+from schemas.dead_letters import PUBLISHED_BYTES_MAX, PUBLISHED_KEY_BYTES_MAX
 from schemas.events import AnyEvent
 
 COMMANDS_TOPIC: Final = "wallet.commands"
@@ -38,8 +38,9 @@ Each record is one command as a JSON object of at most {PAYLOAD_BYTES_MAX} bytes
 **Key and partition.** The key is the wallet's id in UTF-8, the partition is
 `(murmur2(key) & 0x7fffffff) % partitions`, as Java clients and aiokafka do by themselves.
 librdkafka's clients need `partitioner=murmur2_random`. A command elsewhere is not lost: it is
-forwarded to its wallet's home partition, but its place among the wallet's commands is where it
-arrives.
+forwarded to its wallet's home partition, under the header `wallet-forwarded-from` with
+`<partition>:<offset>`, but its place among the wallet's commands is where it arrives. Whatever the
+key is, the `wallet_id` in the value counts.
 
 **Order.** The commands of one wallet are decided in the order of its partition. There is no order
 across partitions.
@@ -72,7 +73,8 @@ together with what you made of the entry. Of each record's position:
 - above last + 1: ignore it as well and wait; the ones between will be sent, and then this one
   again. Never skip ahead.
 
-A consumer that starts in the middle takes the first position it reads as its last + 1.
+A consumer that wants only what is new chooses the position it begins with, for example the one
+that `wallet status` shows, and sets last to the one before it.
 
 **Key.** The wallet's id. Entries of one wallet stand in one partition, by `version`.
 
@@ -86,8 +88,8 @@ DEAD_LETTERS = f"""\
 Records that no command could be read from, or whose command the engine could not carry out.
 
 The partition is that of the record on `{COMMANDS_TOPIC}` and the key is its key. `(shard, offset)`
-says where the record stood. At least once. `payload` is cut to {PUBLISHED_BYTES_MAX} bytes; the row
-in the database keeps all of it.
+says where the record stood. At least once. The key is cut to {PUBLISHED_KEY_BYTES_MAX} bytes and the payload to
+{PUBLISHED_BYTES_MAX}; the row in the database keeps all of both.
 """
 
 

@@ -11,13 +11,15 @@ from jsonschema import Draft202012Validator
 from msgspec.inspect import DateTimeType, StructType, type_info
 from referencing import Registry, Resource
 
+from engine.events_topic import cloud_event_headers, event_record
+from engine.log import StoredEntry
 from engine.settings import Settings
 from engine.topics import _new_topics
 from schemas import asyncapi
 from schemas.commands import AnyCommand, InvalidCommandError, decode_command
 from schemas.contracts import contract_files, main
 from schemas.dead_letters import DeadLetter
-from schemas.entries import Entry
+from schemas.entries import Entry, decode_entry
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "docs" / "contracts"
@@ -267,6 +269,21 @@ def test_asyncapi_has_a_message_for_each_command_and_a_type_for_each_event() -> 
     events = {path.stem.partition(".")[0] for path in GOLDEN.glob("*.json")}
     assert set(headers["properties"]["ce_type"]["enum"]) == {f"wallet.{tag}" for tag in events}
     assert headers["required"] == list(headers["properties"])
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_asyncapi_tells_the_headers_that_the_engine_writes(path: Path) -> None:
+    data = path.read_bytes()
+    entry = decode_entry(data)
+    tag = entry.event.__struct_config__.tag
+    stored = StoredEntry(entry.position, entry.wallet_id, tag, entry.occurred_at, data)
+    headers = cloud_event_headers(entry.shard, event_record(stored))
+    written = {name: value.decode() for name, value in headers}
+    told = _asyncapi()["components"]["messages"]["entry"]["headers"]
+    Draft202012Validator(told).validate(written)
+    assert set(written) == set(told["properties"])
+    assert written["ce_id"] == f"{entry.shard}:{entry.position}"
+    assert written["ce_subject"] == entry.wallet_id
 
 
 def test_asyncapi_document_has_its_parts() -> None:
