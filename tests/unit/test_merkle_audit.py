@@ -2,7 +2,6 @@ import pytest
 
 from engine.merkle import (
     Difference,
-    Frontier,
     Tile,
     TileCheck,
     TileMissingError,
@@ -118,8 +117,11 @@ def test_a_gap_in_the_tiles_is_not_taken_for_a_wrong_entry(oracle, tiles, leaves
     narrow = Tile(0, 0, tiles[0].hashes[:-32])
     with pytest.raises(TileMissingError, match="Tile 0/0 is missing or not full"):
         first_difference([narrow, *tiles[1:]], leaves)
-    with pytest.raises(TileMissingError):
-        first_difference(tiles_at(oracle, SIZE), leaves)
+
+
+def test_tiles_of_an_upper_level_are_not_compared_with_the_log(oracle, leaves):
+    with pytest.raises(TileMissingError, match="tiles of level 0"):
+        first_difference(tiles_at(oracle, SIZE, 1), leaves)
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 700, 65_535, 65_536, 65_537, 66_000])
@@ -193,7 +195,3 @@ def test_a_tile_that_was_cut_short_is_refused(oracle):
         whole[at] = tiles[at]
         with pytest.raises(TileTooNarrowError, match=f"Tile {whole[at].id} is "):
             checked(whole, 700)
-
-
-def test_an_empty_tree_needs_no_tiles():
-    assert checked([], 0).root() == Frontier().root()

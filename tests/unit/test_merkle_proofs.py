@@ -6,6 +6,7 @@ from engine.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
+    node_hash,
     tree_root,
     verify_consistency,
     verify_inclusion,
@@ -171,6 +172,29 @@ def test_a_false_consistency_proof_is_refused(oracle, new):
         assert not verify_consistency(old, new, stranger, new_root, proof)
         assert not verify_consistency(old, new, old_root, stranger, proof)
         assert not verify_consistency(new + 1, old, new_root, old_root, proof)
+
+
+def test_a_proof_of_another_shape_is_refused_even_if_it_leads_to_the_root(oracle):
+    leaf, extra = oracle.leaf(0), bytes(32)
+    assert not verify_inclusion(leaf, 0, 1, [extra], node_hash(extra, leaf))
+    assert not verify_inclusion(leaf, 0, 2, [], leaf)
+
+    old, new, proof = oracle.root(0, 3), oracle.root(0, 4), oracle.proof(3, 4)
+    longer = node_hash(extra, old), node_hash(extra, new)
+    assert not verify_consistency(3, 4, *longer, [*proof, extra])
+    shorter = oracle.leaf(2), oracle.root(2, 4)
+    assert not verify_consistency(3, 4, *shorter, proof[:-1])
+
+
+def test_hashes_of_another_length_are_refused_even_if_their_bytes_line_up(oracle):
+    left, right, root = oracle.leaf(0), oracle.leaf(1), oracle.root(0, 2)
+    assert not verify_inclusion(left[-1:] + right, 1, 2, [left[:-1]], root)
+    assert not verify_consistency(1, 2, left + right[:1], root, [right[1:]])
+
+
+@pytest.mark.parametrize("old", range(1, 9))
+def test_growth_is_not_consistent_without_a_proof(oracle, old):
+    assert not verify_consistency(old, 9, oracle.root(0, old), oracle.root(0, 9), [])
 
 
 def test_consistency_with_the_empty_tree(oracle):
