@@ -9,11 +9,11 @@ MerkleError
 └── TilesDisagreeError   a tile isn't what the tiles below it come to
 """
 
-from typing import ClassVar
+from engine.errors import EngineError
 
 
-class MerkleError(ValueError):
-    code: ClassVar[str] = "merkle_error"
+class MerkleError(EngineError):
+    code = "merkle_error"
 
 
 class EdgeLengthError(MerkleError):
