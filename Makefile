@@ -53,7 +53,7 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer that can make a virtual" \
 		"environment was found. Install one (with its venv module), or name it:" \
 		"make setup PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing the locked packages into $(VENV); the first time takes a while"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \

@@ -59,8 +59,9 @@ class Stack:
         return self.postgres.database_url
 
     async def start(self, on_progress: Progress = _silently) -> None:
-        """Start both and wait until they serve; `on_progress` gets a line for each step.
+        """Start both and wait until they serve.
 
+        `on_progress` gets a line for each step, at times from another thread.
         Raises StackError if it can't; what had been started is stopped again.
         """
         self._take_lock()

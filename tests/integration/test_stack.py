@@ -139,6 +139,15 @@ async def test_a_failed_start_names_the_log_and_leaves_nothing(data_dir):
         await Stack(data_dir).start()
 
 
+async def test_a_spawned_process_is_told_the_addresses(stack):
+    names = ["WALLET_DATABASE_URL", "WALLET_KAFKA_BOOTSTRAP", "WALLET_X"]
+    code = f"import os\nfor name in {names}: print(os.environ[name])"
+    process = stack.spawn("teller", [sys.executable, "-c", code], {"WALLET_X": "own"})
+    assert await process.wait() == 0
+    told = process.log_tail().splitlines()
+    assert told == [stack.database_url, stack.kafka_bootstrap, "own"]
+
+
 async def test_each_server_comes_back_in_place_with_its_data(
     stack, kafka_bootstrap, database_url, topic_names
 ):
@@ -161,7 +170,9 @@ async def test_data_and_addresses_survive_a_clean_restart(data_dir):
     addresses = (stack.kafka_bootstrap, stack.database_url)
     await create_topics(stack.kafka_bootstrap, topic_names)
     await write(*addresses, topic_names.commands, "kept")
+    spawned = stack.spawn("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
     await stack.stop()
+    assert not spawned.running
     assert "starting Apache Kafka 4.3.1 and PostgreSQL" in said
     async with Stack(data_dir) as again:
         assert (again.kafka_bootstrap, again.database_url) == addresses
