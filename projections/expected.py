@@ -25,7 +25,6 @@ from schemas.events import (
     WalletCreated,
     WrittenOff,
 )
-from schemas.ids import transaction_id
 
 Metadata = dict[str, tuple[str, object]]
 """Metadata that compares as JSON does: 5 equals 5.0, and true does not equal 1."""
@@ -78,11 +77,10 @@ class LotRow(NamedTuple):
 
 
 class TransactionRow(NamedTuple):
-    """A row of `transactions`."""
+    """A row of `transactions`, without the id that the view makes of shard and command id."""
 
     shard: int
     position: int
-    id: str
     wallet_id: str
     merchant_id: str | None
     environment: str | None
@@ -182,9 +180,7 @@ class ExpectedShard:
                     self.shard, wallet_id, lot.id, lot.remaining, lot.expires_at, lot.priority
                 )
             if wallet.owed:
-                yield LotRow(
-                    self.shard, wallet_id, OWED_LOT, -wallet.owed, None, PRIORITY_DEFAULT
-                )
+                yield LotRow(self.shard, wallet_id, OWED_LOT, -wallet.owed, None, PRIORITY_DEFAULT)
 
 
 def transaction_row(entry: Entry) -> TransactionRow | None:
@@ -196,7 +192,6 @@ def transaction_row(entry: Entry) -> TransactionRow | None:
     return TransactionRow(
         shard=entry.shard,
         position=entry.position,
-        id=transaction_id(entry.shard, entry.command_id),
         wallet_id=entry.wallet_id,
         merchant_id=entry.merchant_id,
         environment=entry.environment,
@@ -230,9 +225,12 @@ def posting_rows(entry: Entry) -> tuple[PostingRow, ...]:
 
 def comparable_metadata(metadata: dict[str, Any] | str) -> Metadata:
     """Metadata of an event, or the JSON text of a model's column, so that the two compare."""
-    if isinstance(metadata, str):
-        metadata = json.loads(metadata, parse_float=Decimal, parse_int=Decimal)
-    return {key: _comparable(value) for key, value in metadata.items()}
+    values: dict[str, Any] = (
+        json.loads(metadata, parse_float=Decimal, parse_int=Decimal)
+        if isinstance(metadata, str)
+        else metadata
+    )
+    return {key: _comparable(value) for key, value in values.items()}
 
 
 def _comparable(value: object) -> tuple[str, object]:

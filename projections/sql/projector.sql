@@ -9,9 +9,10 @@ SELECT s.shard, coalesce(c.position, 0) AS start, c.position IS NULL AS is_new,
  ORDER BY s.shard
 
 -- name: add_checkpoint
--- Where there is none yet; nothing if the generation is gone.
+-- Where there is none yet; nothing if the generation is gone, or goes while this waits.
 INSERT INTO checkpoints (name, generation, shard)
 SELECT name, generation, $3 FROM projections WHERE name = $1 AND generation = $2
+   FOR KEY SHARE
 ON CONFLICT DO NOTHING
 
 -- name: advance

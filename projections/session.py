@@ -1,0 +1,65 @@
+"""Connections to the database, with what the projections rely on set in the session."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from projections.errors import DatabaseRefusedError
+
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.TransactionTimeoutError,
+)
+"""The database can't be reached, or does not answer: trying again later may help."""
+
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+)
+
+
+@asynccontextmanager
+async def connected(
+    database_url: str, name: str, *, timeout_ms: int | None
+) -> AsyncIterator[asyncpg.Connection]:
+    """A connection named `name` to the server, closed at the end.
+
+    No transaction and no statement takes longer than `timeout_ms`, so that a process that is
+    stopped in the middle of one does not hold its locks. Raises one of AWAY, or
+    DatabaseRefusedError where trying again would not help.
+    """
+    timeout_s = None if timeout_ms is None else timeout_ms / 1000
+    try:
+        connection = await asyncpg.connect(
+            database_url,
+            timeout=timeout_s or 60,
+            command_timeout=timeout_s,
+            server_settings={
+                "application_name": name,
+                "default_transaction_isolation": "read committed",
+                "synchronous_commit": "on",
+                "transaction_timeout": str(timeout_ms or 0),
+                # what is planned for an empty table does not do for a full one
+                "plan_cache_mode": "force_custom_plan",
+                "jit": "off",
+            },
+        )
+    except _REFUSED as error:
+        raise DatabaseRefusedError(
+            f"The database refuses the connection ({error}); mend WALLET_DATABASE_URL."
+        ) from error
+    try:
+        yield connection
+    except BaseException:
+        # not close(): it waits for an answer that may never come
+        connection.terminate()
+        raise
+    else:
+        await connection.close(timeout=timeout_s)

@@ -1,0 +1,52 @@
+"""Hints between processes: the log has moved on, the read models have moved on.
+
+A hint that is lost costs only time, since everybody looks by themselves from time to time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import asyncpg
+
+from engine.notifier import CHANNEL as LOG_CHANNEL
+
+MODELS_CHANNEL: Final = "wallet_models"
+"""Its payload is the number of a shard that a read model has taken entries in from."""
+
+_POLL_S: Final = 0.25
+
+
+class Signals:
+    """Hears of the log and tells of the models, on a connection of its own.
+
+    NOTIFY stands in no transaction that changes a model: all of them would wait for its lock.
+    """
+
+    def __init__(self, on_log_moved: Callable[[], None]) -> None:
+        self._on_log_moved = on_log_moved
+        self._shards: set[int] = set()
+        self._wake = asyncio.Event()
+
+    def model_moved(self, shard: int) -> None:
+        """Have it told soon."""
+        self._shards.add(shard)
+        self._wake.set()
+
+    async def run(self, connection: asyncpg.Connection, stop: asyncio.Event) -> None:
+        """Hear and tell until `stop` is set."""
+        await connection.add_listener(LOG_CHANNEL, lambda *_: self._on_log_moved())
+        # nobody told us of what came before
+        self._on_log_moved()
+        while not stop.is_set():
+            try:
+                await asyncio.wait_for(self._wake.wait(), _POLL_S)
+            except TimeoutError:
+                continue
+            self._wake.clear()
+            shards, self._shards = self._shards, set()
+            await connection.execute(
+                "SELECT pg_notify($1, shard::text) FROM unnest($2::integer[]) AS shard",
+                MODELS_CHANNEL,
+                sorted(shards),
+            )
