@@ -35,8 +35,10 @@ lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRA
 	@$(BIN)/uv pip compile $(PIN) pyproject.toml --output-file requirements.txt
 	@$(BIN)/uv pip compile $(PIN) pyproject.toml --all-extras --constraint requirements.txt \
 		--output-file requirements-dev.txt
+	@echo hatchling | $(BIN)/uv pip compile $(PIN) - --constraint requirements-dev.txt \
+		--output-file requirements-build.txt
 	@cd cli/stack/jars && $(CURDIR)/$(BIN)/jgo --quiet --ignore-config lock
-	@! grep -n '://' requirements.txt requirements-dev.txt cli/stack/jars/jgo.lock.toml
+	@! grep -n '://' requirements*.txt cli/stack/jars/jgo.lock.toml
 
 bench: setup ## measure commands per second beside the raw ceiling
 	@$(BIN)/python -m bench
