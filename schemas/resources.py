@@ -48,7 +48,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
     description: str
     metadata: msgspec.Raw
     created_at: datetime
-    expires_at: datetime | None | UnsetType = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
 
 
 class ResourceList(Struct, Generic[Item], frozen=True):

@@ -1,0 +1,117 @@
+"""The access log: one JSON line per request, under an id that the answer carries too.
+
+Headers, Authorization among them, and query strings never get into it.
+"""
+
+import logging
+import re
+import secrets
+import time
+from datetime import datetime
+from http import HTTPStatus
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from msgspec import Struct
+
+from api.failures import UNEXPECTED
+from api.reads import utc_now
+from schemas.resources import Failure
+
+_CALLERS_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+
+_log = logging.getLogger(__name__)
+
+
+class AccessLine(Struct, frozen=True, kw_only=True):
+    """One request. `path` is as it was sent; no `status` means that there was no answer."""
+
+    time: datetime
+    request_id: str
+    client: str | None
+    method: str
+    path: str
+    status: int | None
+    duration_ms: float
+
+
+class AccessLog:
+    """Gives every request an id, and writes a line when it has been answered.
+
+    A caller may choose the id (`X-Request-Id`, at most 64 letters, digits, `_`, `.` and `-`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        start = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(b"x-request-id", request_id.encode()), (b"cache-control", b"no-store")]
+                message["headers"] = [*message.get("headers", []), *own]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            _log.error("request %s failed unexpectedly", request_id, exc_info=error)
+            if status is None:
+                await _send_unexpected(send_with_id)
+        finally:
+            duration_ms = round((time.perf_counter() - start) * 1000, 3)
+            _log.info("%s", _line(scope, request_id, status, duration_ms))
+
+
+def log_bare_lines() -> None:
+    """Write the lines to stderr as they are, whatever other messages look like there."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    _log.handlers = [handler]
+    _log.propagate = False
+
+
+def _request_id(scope: HTTPScope) -> str:
+    for name, value in scope["headers"]:
+        if name.lower() == b"x-request-id" and _CALLERS_ID.fullmatch(value):
+            return value.decode()
+    return f"req_{secrets.token_hex(12)}"
+
+
+async def _send_unexpected(send: Send) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": HTTPStatus.INTERNAL_SERVER_ERROR,
+            "headers": [(b"content-type", b"application/json")],
+        }
+    )
+    body = msgspec.json.encode(Failure(error=UNEXPECTED))
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _line(scope: HTTPScope, request_id: str, status: int | None, duration_ms: float) -> str:
+    client = scope["client"]
+    line = AccessLine(
+        time=utc_now(),
+        request_id=request_id,
+        client=client[0] if client else None,
+        method=scope["method"],
+        path=scope["raw_path"].decode("ascii", "replace"),
+        status=status,
+        duration_ms=duration_ms,
+    )
+    return msgspec.json.encode(line).decode()

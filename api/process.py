@@ -1,0 +1,41 @@
+"""The process behind `wallet api`."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+
+import uvloop
+
+from api.access_log import log_bare_lines
+from api.server import serve
+from engine.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve the query API until SIGTERM or SIGINT; requests under way are answered first.
+
+    The database may come and go meanwhile. Raises an ApiError if the process can't serve.
+    """
+    log_bare_lines()
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop, on_listening=_warn_of_strangers)
+
+
+def _warn_of_strangers(address: str) -> None:
+    host = address.removeprefix("http://").rpartition(":")[0].strip("[]")
+    if not ipaddress.ip_address(host).is_loopback:
+        _log.warning(
+            "Whoever reaches %s can read every wallet, for requests are not authenticated yet:"
+            " let nobody else reach it, or leave WALLET_API_HOST at 127.0.0.1",
+            address,
+        )

@@ -1,0 +1,182 @@
+"""The server: the application behind granian, and what runs beside it."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+from litestar.types import ASGIApp
+
+from api.app import create_app
+from api.errors import ListenError, ServerFailedError
+from api.health import Readiness
+from api.reads import Reads, utc_now
+from engine.settings import Settings
+from projections.queries import ReadModels, open_pool
+from projections.waiting import ShardWatch, listen
+
+_BACKLOG: Final = 1024
+_CONNECTIONS_MAX: Final = 10
+_DRAIN_MARGIN_S: Final = 1
+_POOL_CLOSE_S_MAX: Final = 5
+_START_S_MAX: Final = 10
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    on_listening: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Answer requests until `stop` is set, and then those that are under way.
+
+    `on_listening` gets the address, as `http://127.0.0.1:8080`; port 0 takes any that is free.
+    Raises ListenError at once if the address can't be had.
+    """
+    host, port = _free_address(settings.api_host, settings.api_port)
+    async with _pool(settings) as pool:
+        watch = ShardWatch(pool)
+        server = _server(settings, _app(settings, pool, watch, clock), host, port)
+        async with (
+            _beside(watch.run()) as watching,
+            _beside(listen(settings.database_url, watch.look)) as listening,
+            _serving(server) as serving,
+        ):
+            if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
+                _log.info("The query API listens on %s", _address(host, port))
+                on_listening(_address(host, port))
+            await _stopped(stop, serving, watching, listening)
+
+
+def _app(
+    settings: Settings, pool: asyncpg.Pool, watch: ShardWatch, clock: Callable[[], datetime]
+) -> ASGIApp:
+    models = ReadModels(pool)
+    return create_app(
+        Reads(models, watch, settings.api_deadline_ms, clock),
+        Readiness(models, settings.api_deadline_ms, settings.readyz_lag_entries_max),
+    )
+
+
+def _server(settings: Settings, app: ASGIApp, host: str, port: int) -> Server:
+    server = Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=_BACKLOG,
+        log_level=LogLevels.error,
+        # a full configuration would undo the process's own
+        log_dictconfig={"incremental": True, "handlers": {}, "loggers": {"_granian": {}}},
+    )
+    # a client that never ends its request, or never reads its answer, must not hold the process
+    server.workers_kill_timeout = settings.api_deadline_ms // 1000 + _DRAIN_MARGIN_S
+    return server
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@asynccontextmanager
+async def _serving(server: Server) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(server.serve())
+    try:
+        yield task
+    finally:
+        server.stop()  # type: ignore[no-untyped-call]
+        try:
+            await task
+        except TimeoutError:
+            _log.warning("Connections that did not end in time were dropped")
+
+
+async def _stopped(stop: asyncio.Event, *needed: asyncio.Task[None]) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({stopping, *needed}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    for task in needed:
+        if task.done():
+            raise ServerFailedError(
+                "A part of the query API has ended by itself, so the rest was stopped too."
+            ) from task.exception()
+
+
+async def _accepts_soon(host: str, port: int, *, unless: Callable[[], bool]) -> bool:
+    # granian does not say when it does
+    deadline = time.monotonic() + _START_S_MAX
+    while not await _accepts(host, port):
+        if unless():
+            return False
+        if time.monotonic() > deadline:
+            raise ServerFailedError(f"The HTTP server did not listen within {_START_S_MAX} s.")
+        await asyncio.sleep(0.01)
+    return True
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _accepts(host: str, port: int) -> bool:
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        await writer.wait_closed()
+        return True
+    return False
+
+
+@asynccontextmanager
+async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+    timeout_ms = min(settings.database_timeout_ms, settings.api_deadline_ms)
+    pool = open_pool(
+        settings.database_url, timeout_s=timeout_ms / 1000, connections_max=_CONNECTIONS_MAX
+    )
+    await pool
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(_POOL_CLOSE_S_MAX):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+def _free_address(host: str, port: int) -> tuple[str, int]:
+    # granian shares a port with whoever has it already, and each would get some of the requests
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            own_host, own_port, *_ = probe.getsockname()
+    except OSError as error:
+        raise ListenError(
+            f"The query API can't listen on {host}, port {port} ({error.strerror}): choose"
+            " another address with WALLET_API_HOST and WALLET_API_PORT."
+        ) from None
+    return str(own_host), int(own_port)

@@ -1,0 +1,86 @@
+-- name: wallet
+-- One wallet with what is in it at $2, or at the shard's own time if that is later.
+SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS metadata,
+       w.created_at, live.balance
+  FROM wallets AS w
+  JOIN shards AS s ON s.shard = w.shard
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(l.remaining), 0)::bigint AS balance
+         FROM lots AS l
+        WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
+          AND (l.expires_at IS NULL OR l.expires_at > greatest($2, s.last_at))
+       ) AS live
+ WHERE w.wallet_id = $1;
+
+-- name: wallet_page
+-- Wallets older than the one created at $5 with the id $6, newest first, each as in `wallet`.
+WITH page AS (
+    SELECT wallet_id, shard, customer_id, currency, status, metadata, created_at
+      FROM wallets
+     WHERE ($2::text IS NULL OR customer_id = $2)
+       AND ($3::text IS NULL OR currency = $3)
+       AND ($4::text IS NULL OR status = $4)
+       AND ($5::timestamptz IS NULL OR (created_at, wallet_id) < ($5, $6::text))
+     ORDER BY created_at DESC, wallet_id DESC
+     LIMIT $7
+)
+SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS metadata,
+       w.created_at, live.balance
+  FROM page AS w
+  JOIN shards AS s ON s.shard = w.shard
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(l.remaining), 0)::bigint AS balance
+         FROM lots AS l
+        WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
+          AND (l.expires_at IS NULL OR l.expires_at > greatest($1, s.last_at))
+       ) AS live
+ ORDER BY w.created_at DESC, w.wallet_id DESC;
+
+-- name: wallet_place
+-- Where a wallet stands: its shard, and its place in the list of all.
+SELECT shard, created_at FROM wallets WHERE wallet_id = $1;
+
+-- name: transaction_position
+-- Where the transaction with this command id stands in the wallet's shard.
+SELECT t.position
+  FROM log AS l
+  JOIN transactions AS t ON t.shard = l.shard AND t.position = l.position
+ WHERE l.shard = $1 AND l.command_id = $2 AND t.wallet_id = $3;
+
+-- name: transaction_page
+-- A wallet's transactions below position $4, newest first; $5 are the ids that a reference
+-- can have been recorded under.
+SELECT t.id, t.type, t.amount, t.balance_before, t.balance_after, t.reference, t.description,
+       t.metadata::text AS metadata, t.created_at, t.expires_at
+  FROM transactions AS t
+ WHERE t.shard = $1 AND t.wallet_id = $2
+   AND ($3::text IS NULL OR t.type = $3)
+   AND ($4::bigint IS NULL OR t.position < $4)
+   AND ($5::bytea[] IS NULL OR t.position IN (
+        SELECT l.position FROM log AS l WHERE l.shard = $1 AND l.command_id = ANY ($5)))
+ ORDER BY t.position DESC
+ LIMIT $6;
+
+-- name: lag
+-- The read model, among these, that is furthest behind the log, and by how many entries.
+SELECT name, sum(log_position - position)::bigint AS entries
+  FROM live_checkpoints
+ WHERE name = ANY ($1)
+ GROUP BY name
+ ORDER BY entries DESC, name
+ LIMIT 1;
+
+-- name: partitions
+-- How many partitions there are; no row before the first engine has started.
+SELECT partitions FROM topology;
+
+-- name: forward
+-- Where a command was sent on to, whose wallet is at home in another partition.
+SELECT home, home_offset FROM forwards WHERE shard = $1 AND "offset" = $2;
+
+-- name: progress
+-- How far these shards and their live read models are, all at one moment.
+SELECT s.shard, s.next_offset, s.position, m.name AS model, m.position AS model_position
+  FROM shards AS s
+  LEFT JOIN live_checkpoints AS m ON m.shard = s.shard
+ WHERE s.shard = ANY ($1);

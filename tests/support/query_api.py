@@ -1,0 +1,69 @@
+"""A query API in the test's own process, over real HTTP, and what it reads."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import httpx
+
+from api.reads import utc_now
+from api.server import serve
+from engine.settings import Settings
+from projections.catalog import find_live
+from projections.models import PROJECTIONS
+from projections.projector import read_behind, take_in
+from tests.support.history import HistoryBuilder
+
+
+@asynccontextmanager
+async def running_api(
+    database_url: str, clock: Callable[[], datetime] = utc_now, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API that runs on a port of its own, and is stopped at the end."""
+    stop = asyncio.Event()
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    chosen = Settings(database_url=database_url, api_port=0, **settings)
+    serving = asyncio.create_task(
+        serve(chosen, stop, clock=clock, on_listening=address.set_result)
+    )
+    await asyncio.wait({serving, address}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if not serving.done():
+            async with httpx.AsyncClient(base_url=address.result(), timeout=30) as client:
+                yield client
+    finally:
+        stop.set()
+        await serving
+
+
+async def project(connection: asyncpg.Connection, *names: str) -> None:
+    """Bring these read models (all) up to the log, and tell listeners."""
+    for projection in (PROJECTIONS[name] for name in names or PROJECTIONS):
+        live = await find_live(connection, projection)
+        while behind := await read_behind(connection, projection, live.generation):
+            for entries in behind:
+                assert await take_in(connection, projection, live.generation, entries)
+    await connection.execute("SELECT pg_notify('wallet_models', '0')")
+
+
+async def record(connection: asyncpg.Connection, *histories: HistoryBuilder) -> None:
+    """Write what is not in the log yet, and bring the read models up to it."""
+    for history in histories:
+        await history.write(connection)
+    await project(connection)
+
+
+async def walk(client: httpx.AsyncClient, path: str, **parameters: Any) -> list[dict[str, Any]]:
+    """Every item of a list, page after page."""
+    items: list[dict[str, Any]] = []
+    while True:
+        answer = await client.get(path, params=parameters)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        items += page["data"]
+        if not page["has_more"]:
+            return items
+        parameters["after"] = page["data"][-1]["id"]
