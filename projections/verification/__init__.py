@@ -1,0 +1,21 @@
+"""The proof: the log against its rules, its tree, its tables, its read models and its topics."""
+
+from projections.verification.errors import TopicsUnreachableError, VerificationError
+from projections.verification.findings import CHECKS, CheckResult, Finding
+from projections.verification.money import MoneyLine
+from projections.verification.proof import OnProgress, Progress, Proof, verify
+from projections.verification.shard import ShardProof
+
+__all__ = [
+    "CHECKS",
+    "CheckResult",
+    "Finding",
+    "MoneyLine",
+    "OnProgress",
+    "Progress",
+    "Proof",
+    "ShardProof",
+    "TopicsUnreachableError",
+    "VerificationError",
+    "verify",
+]

@@ -1,0 +1,77 @@
+"""Which entries belong to one command, and whether they stand as an append leaves them."""
+
+from collections.abc import Iterator
+
+from projections.verification.findings import Findings
+from schemas.entries import Entry
+
+Group = list[Entry]
+"""The entries of one command, its outcome last; or the one entry of a timer."""
+
+
+class CommandGroups:
+    """Cuts one shard's entries, given in order, into groups."""
+
+    def __init__(self, findings: Findings, shard: int, next_offset: int) -> None:
+        self._findings = findings
+        self._shard = shard
+        self._next_offset = next_offset
+        self._open: Group = []
+        self._last_offset = -1
+
+    def entry(self, entry: Entry) -> Iterator[Group]:
+        """The groups that this entry completes."""
+        if self._open and not _belong_together(self._open[-1], entry):
+            self._report(
+                self._open[-1].position,
+                "the entry is not marked as the last of its command, and another follows",
+            )
+            yield self._take()
+        self._open.append(entry)
+        if entry.last:
+            yield self._take()
+
+    def finish(self) -> Iterator[Group]:
+        """What is left when the shard ends, which should be nothing."""
+        if self._open:
+            self._report(
+                self._open[-1].position, "the shard ends in the middle of a command's entries"
+            )
+            yield self._take()
+
+    def _take(self) -> Group:
+        group, self._open = self._open, []
+        self._findings.checked("commands")
+        self._check_offset(group[-1])
+        return group
+
+    def _check_offset(self, entry: Entry) -> None:
+        offset = entry.offset
+        if offset is None:
+            if not entry.last:
+                self._report(entry.position, "an entry of a timer is always the last, this is not")
+            return
+        if offset <= self._last_offset:
+            self._report(
+                entry.position,
+                f"its command's offset is {offset}, after one at offset {self._last_offset}",
+            )
+        if offset >= self._next_offset:
+            self._report(
+                entry.position,
+                f"its command's offset is {offset}, and only those below {self._next_offset} "
+                "are decided",
+            )
+        self._last_offset = max(offset, self._last_offset)
+
+    def _report(self, position: int, message: str) -> None:
+        self._findings.report("commands", message, shard=self._shard, position=position)
+
+
+def _belong_together(before: Entry, after: Entry) -> bool:
+    return (
+        before.offset is not None
+        and before.offset == after.offset
+        and before.wallet_id == after.wallet_id
+        and before.occurred_at == after.occurred_at
+    )

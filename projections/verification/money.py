@@ -1,0 +1,118 @@
+"""Is all the money that came in still there, spent, expired or written off?
+
+Counted per currency at one instant, over every entry up to it. A lot that has run out by then
+counts as expired, whether or not its entry stands yet.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from engine.wallet import Wallet
+from projections.verification.findings import Findings
+from schemas.entries import Entry
+from schemas.events import Credited, Debited, Expired, ToppedUp, WrittenOff
+from schemas.money import MINOR_UNIT_DIGITS, format_amount
+
+
+class MoneyLine(Struct, kw_only=True):
+    """One currency's books at the instant, in its minor unit.
+
+    `run_out` is what lots held that had run out with no entry yet; `balances` leaves it out.
+    """
+
+    currency: str
+    topped_up: int = 0
+    credited: int = 0
+    debited: int = 0
+    expired: int = 0
+    run_out: int = 0
+    written_off: int = 0
+    balances: int = 0
+    wallets: int = 0
+
+    @property
+    def expected(self) -> int:
+        """What the balances have to come to."""
+        came_in = self.topped_up + self.credited
+        return came_in - self.debited - self.expired - self.run_out - self.written_off
+
+
+class Ledger:
+    """The books of one shard up to `instant`."""
+
+    def __init__(self, instant: datetime) -> None:
+        self._instant = instant
+        self._lines: dict[str, MoneyLine] = {}
+        self._closed = False
+
+    def entry(self, entry: Entry, wallets: Mapping[str, Wallet]) -> None:
+        """Takes the next entry; `wallets` are the states before it."""
+        if self._closed:
+            return
+        if entry.occurred_at > self._instant:
+            self.close(wallets.values())
+            return
+        event = entry.event
+        if isinstance(event, Debited):
+            self._line(event.currency).debited += event.amount
+        elif isinstance(event, ToppedUp):
+            self._line(event.currency).topped_up += event.amount
+        elif isinstance(event, Credited):
+            self._line(event.currency).credited += event.amount
+        elif isinstance(event, Expired):
+            self._line(event.currency).expired += event.amount
+        elif isinstance(event, WrittenOff):
+            self._line(event.currency).written_off += event.amount
+
+    def close(self, wallets: Iterable[Wallet]) -> list[MoneyLine]:
+        """Counts the balances, unless the instant has come before; gives the books."""
+        if not self._closed:
+            self._closed = True
+            for wallet in wallets:
+                self._count(wallet)
+        return list(self._lines.values())
+
+    def _count(self, wallet: Wallet) -> None:
+        line = self._line(wallet.currency)
+        line.wallets += 1
+        line.balances -= wallet.owed
+        for lot in wallet.lots:
+            if lot.expires_at is None or lot.expires_at > self._instant:
+                line.balances += lot.remaining
+            else:
+                line.run_out += lot.remaining
+
+    def _line(self, currency: str) -> MoneyLine:
+        return self._lines.setdefault(currency, MoneyLine(currency=currency))
+
+
+def add_up(books: Iterable[list[MoneyLine]]) -> list[MoneyLine]:
+    """The books of several shards as one, by currency."""
+    total: dict[str, MoneyLine] = {}
+    for line in (line for lines in books for line in lines):
+        into = total.setdefault(line.currency, MoneyLine(currency=line.currency))
+        for name in MoneyLine.__struct_fields__[1:]:
+            setattr(into, name, getattr(into, name) + getattr(line, name))
+    return [total[currency] for currency in sorted(total)]
+
+
+def check_books(findings: Findings, shard: int, lines: list[MoneyLine]) -> None:
+    """Reports each currency whose books don't balance in this shard."""
+    for line in lines:
+        findings.checked("money")
+        if line.balances != line.expected:
+            findings.report(
+                "money",
+                f"the balances are {_amount(line.balances, line.currency)}, and what came in "
+                f"less what went is {_amount(line.expected, line.currency)}",
+                shard=shard,
+            )
+
+
+def _amount(amount: int, currency: str) -> str:
+    # an entry that was tampered with can name any currency
+    if currency not in MINOR_UNIT_DIGITS:
+        return f"{amount} {currency}"
+    return format_amount(amount, currency)
