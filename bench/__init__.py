@@ -1,0 +1,1 @@
+"""Benchmarks on the embedded stack, with the settings that users run."""
