@@ -14,6 +14,7 @@ import typer
 
 from cli.main import app
 from engine.settings import Settings
+from schemas.commands import decode_command
 from schemas.dead_letters import DeadLetterReason
 from schemas.rejections import RejectionCode
 
@@ -234,6 +235,19 @@ def _commands() -> set[str]:
 def test_readme_tells_every_command() -> None:
     told = {row[0].strip("`").split()[1] for row in _rows("README.md", "command")}
     assert told == _commands()
+
+
+def test_commands_in_documents_are_commands() -> None:
+    shown = [
+        (name, line)
+        for name, text in _texts()
+        if name.endswith(".md")
+        for line in re.findall(r"^ {4}(\{\"type\".+)$|`(\{\"type\".+?)`", text, re.MULTILINE)
+    ]
+    assert len(shown) > 5
+    for name, line in shown:
+        payload = "".join(line)
+        assert decode_command(payload.encode()), name
 
 
 def test_changelog_has_the_version() -> None:
