@@ -175,13 +175,18 @@ class Deciding:
             self._refuse_once(received, wallet, _CONFLICT)
 
     def wallet_due(self, wallet_id: str) -> None:
-        """Let a wallet's lots that have run out expire, without a command."""
-        wallet = self._states[wallet_id]
-        if wallet is None:
+        """Let a wallet's lots that have run out expire, without a command.
+
+        If the decider fails on it, the lots stay worth nothing, but the entries are left out.
+        """
+        staged = _Staged(wallet_id, self._states[wallet_id], offset=None)
+        try:
+            staged.expire(self._now)
+            data = self._encode(staged)
+        except Exception:
+            logger.exception("expiry_failed shard=%d wallet=%s", self._shard, wallet_id)
             return
-        staged = _Staged(wallet_id, wallet, offset=None)
-        staged.expire(self._now)
-        self._keep(staged, self._encode(staged))
+        self._keep(staged, data)
 
     @property
     def entries(self) -> int:

@@ -1,6 +1,6 @@
 """How entries stand on the events topic."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -64,14 +64,32 @@ def whole_commands(records: Sequence[EventRecord], bytes_max: int) -> list[list[
     return batches
 
 
-def cloud_event_headers(shard: int, record: EventRecord) -> list[tuple[str, bytes]]:
-    """CloudEvents 1.0 in Kafka's binary mode: the attributes are headers, the entry the value."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", b"%d:%d" % (shard, record.position)),
-        ("ce_source", b"/wallet-engine/shards/%d" % shard),
-        ("ce_type", b"wallet." + record.type.encode()),
-        ("ce_time", to_text(record.occurred_at).encode()),
-        ("ce_subject", record.wallet_id.encode()),
-        ("content-type", b"application/json"),
-    ]
+Headers = list[tuple[str, bytes]]
+
+
+def cloud_event_headers(shard: int, records: Iterable[EventRecord]) -> Iterator[Headers]:
+    """CloudEvents 1.0 in Kafka's binary mode: the attributes are headers, the entry the value.
+
+    What consecutive records share is made once: this runs for each entry that is published.
+    """
+    version = ("ce_specversion", b"1.0")
+    source = ("ce_source", b"/wallet-engine/shards/%d" % shard)
+    content = ("content-type", b"application/json")
+    types: dict[str, tuple[str, bytes]] = {}
+    moment, time = None, ("ce_time", b"")
+    for record in records:
+        if record.occurred_at is not moment:
+            moment = record.occurred_at
+            time = ("ce_time", to_text(moment).encode())
+        kind = types.get(record.type)
+        if kind is None:
+            kind = types[record.type] = ("ce_type", b"wallet." + record.type.encode())
+        yield [
+            version,
+            ("ce_id", b"%d:%d" % (shard, record.position)),
+            source,
+            kind,
+            time,
+            ("ce_subject", record.wallet_id.encode()),
+            content,
+        ]

@@ -9,6 +9,7 @@ from engine.events_topic import EventRecord, cloud_event_headers
 from engine.intake import FORWARDED_HEADER, Stray
 from engine.kafka import client_options
 from engine.settings import Settings
+from schemas.instants import to_microseconds
 
 RECORD_BATCH_BYTES_MAX: Final = 900 * 1024
 """Below the topic's `max.message.bytes`, with room for the batch's own header."""
@@ -47,12 +48,14 @@ class ShardProducer:
     async def publish(self, records: Sequence[EventRecord]) -> None:
         """Send entries as one record batch; returns when every in-sync replica has them."""
         batch = self._producer.create_batch()
-        for record in records:
+        for record, headers in zip(
+            records, cloud_event_headers(self._shard, records), strict=True
+        ):
             batch.append(
-                timestamp=int(record.occurred_at.timestamp() * 1000),
+                timestamp=to_microseconds(record.occurred_at) // 1000,
                 key=record.wallet_id.encode(),
                 value=record.data,
-                headers=cloud_event_headers(self._shard, record),
+                headers=headers,
             )
         if batch.record_count() != len(records):
             raise ValueError(f"{len(records)} entries do not fit into one record batch")

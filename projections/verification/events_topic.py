@@ -125,7 +125,8 @@ class EventsTopicCheck:
 
     def _headers(self, row: Record) -> list[tuple[str, bytes]]:
         columns = (row["position"], row["wallet_id"], row["type"], row["occurred_at"], row["data"])
-        return cloud_event_headers(self._shard, EventRecord(*columns, last=True))
+        record = EventRecord(*columns, last=True)
+        return next(cloud_event_headers(self._shard, [record]))
 
     async def _compare_repeated(self, repeated: dict[int, list[ConsumerRecord]]) -> None:
         """Consumers drop a repeat, so one with other bytes would part them from the log."""

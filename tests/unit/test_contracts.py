@@ -277,7 +277,7 @@ def test_asyncapi_tells_the_headers_that_the_engine_writes(path: Path) -> None:
     entry = decode_entry(data)
     tag = entry.event.__struct_config__.tag
     stored = StoredEntry(entry.position, entry.wallet_id, tag, entry.occurred_at, data)
-    headers = cloud_event_headers(entry.shard, event_record(stored))
+    headers = next(cloud_event_headers(entry.shard, [event_record(stored)]))
     written = {name: value.decode() for name, value in headers}
     told = _asyncapi()["components"]["messages"]["entry"]["headers"]
     Draft202012Validator(told).validate(written)
