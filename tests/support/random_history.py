@@ -83,8 +83,10 @@ def _random_step(source: random.Random, wallets: int) -> Step:
 
 
 def play(steps: list[Step], *, shard: int = 0) -> HistoryBuilder:
-    """The history of these steps."""
+    """The history of these steps; wallets 0 to 2 are there before them."""
     builder = HistoryBuilder(shard)
+    for wallet in range(3):
+        take_step(builder, Step("create", wallet, metadata=wallet))
     for step in steps:
         take_step(builder, step)
     return builder

@@ -1,0 +1,69 @@
+"""Read models in tests: filled without a process, and held against a replay."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from projections.catalog import find_live
+from projections.comparison import compare_shard, live_sources
+from projections.models import PROJECTIONS, Projection
+from projections.projector import read_behind, take_in
+
+
+@asynccontextmanager
+async def connection_to(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def catch_up(
+    connection: asyncpg.Connection,
+    projections: list[Projection] | None = None,
+    entries_max: int = 5_000,
+) -> None:
+    """Bring the live generations up to the end of the log."""
+    for projection in PROJECTIONS.values() if projections is None else projections:
+        live = await find_live(connection, projection)
+        while ranges := await read_behind(connection, projection, live.generation, entries_max):
+            for entries in ranges:
+                await take_in(connection, projection, live.generation, entries)
+
+
+async def differences(connection: asyncpg.Connection, shard: int | None = None) -> list[str]:
+    """What of the live models is not what a replay gives, in all shards or one."""
+    sources = await live_sources(connection)
+    rows = await connection.fetch("SELECT shard FROM shards ORDER BY shard")
+    shards = [row["shard"] for row in rows] if shard is None else [shard]
+    return [
+        str(difference)
+        for shard in shards
+        async for difference in compare_shard(connection, shard, sources)
+    ]
+
+
+async def positions(connection: asyncpg.Connection) -> dict[tuple[str, int], int]:
+    """How far readers see each model, by name and shard."""
+    rows = await connection.fetch("SELECT name, shard, position FROM live_checkpoints")
+    return {(row["name"], row["shard"]): row["position"] for row in rows}
+
+
+async def is_caught_up(connection: asyncpg.Connection) -> bool:
+    """Whether every live model has every entry of the log."""
+    return bool(
+        await connection.fetchval("SELECT bool_and(position = log_position) FROM live_checkpoints")
+    )
+
+
+async def poll_async(condition: Callable[[], Awaitable[object]], timeout_s: float = 20.0) -> None:
+    """As tests.support.polling.poll, for a condition that has to be awaited."""
+    deadline = time.monotonic() + timeout_s
+    while not await condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {timeout_s:.0f} s")
+        await asyncio.sleep(0.02)
