@@ -15,9 +15,10 @@ from asyncpg import Connection, Record
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.decider import evolve, expire_due
+from engine.decider import HistoryError, evolve, expire_due
 from engine.errors import EngineError
 from engine.log import TRANSACTION_TIMEOUT_S
+from engine.lots import LotMissingError
 from engine.sql import load_queries
 from engine.topology import home
 from engine.wallet import Wallet
@@ -41,8 +42,22 @@ class EntryUnreadableError(EngineError):
     code = "entry_unreadable"
 
 
+class HistoryBrokenError(EngineError):
+    """A wallet's entries do not follow from each other: the log has been changed."""
+
+    code = "history_broken"
+
+
+class WalletState(Struct, frozen=True, kw_only=True):
+    """What a wallet's entries come to, and the times of the first and the last of them."""
+
+    wallet: Wallet
+    created_at: datetime
+    changed_at: datetime
+
+
 class WalletAt(Struct, frozen=True, kw_only=True):
-    """A wallet as it stood at `at`, or None if it did not exist; what was due is taken away.
+    """A wallet as it stood at `at`, without what was due by then; None if it did not exist.
 
     Unless `final`, an entry with an earlier time may still be on its way.
     """
@@ -51,9 +66,7 @@ class WalletAt(Struct, frozen=True, kw_only=True):
     shard: int
     at: datetime
     final: bool
-    wallet: Wallet | None
-    created_at: datetime | None
-    changed_at: datetime | None
+    state: WalletState | None
 
 
 async def partition_count(connection: Connection) -> int | None:
@@ -66,6 +79,12 @@ async def find_shard(connection: Connection, wallet_id: str) -> int | None:
     """The shard that the wallet is at home in; None before the first engine has started."""
     partitions = await partition_count(connection)
     return None if partitions is None else home(wallet_id, partitions)
+
+
+async def shard_sizes(connection: Connection) -> dict[int, int]:
+    """How many entries each shard has, by shard: a moment of the whole log."""
+    rows = await connection.fetch(_QUERIES["shard_sizes"])
+    return {row["shard"]: row["position"] for row in rows}
 
 
 async def read_shard(
@@ -133,29 +152,49 @@ async def wallet_at(
     database_now: datetime = clocks["database_now"]
     if at is None:
         at = max(database_now, clocks["last_at"] or database_now)
-    wallet: Wallet | None = None
-    created_at = changed_at = None
-    async for page in read_wallet_events(connection, shard, wallet_id, until=at):
-        for entry in page:
-            wallet = fold(wallet, entry)
-        created_at = created_at or page[0].occurred_at
-        changed_at = page[-1].occurred_at
     return WalletAt(
         wallet_id=wallet_id,
         shard=shard,
         at=at,
         final=at < database_now - FINAL_AFTER,
-        wallet=None if wallet is None else without_due(wallet, at),
-        created_at=created_at,
-        changed_at=changed_at,
+        state=await _state_at(connection, shard, wallet_id, at),
+    )
+
+
+async def _state_at(
+    connection: Connection, shard: int, wallet_id: str, at: datetime
+) -> WalletState | None:
+    wallet: Wallet | None = None
+    first: Entry | None = None
+    last: Entry | None = None
+    async for page in read_wallet_events(connection, shard, wallet_id, until=at):
+        for entry in page:
+            wallet = fold(wallet, entry)
+        first = first or page[0]
+        last = page[-1]
+    if wallet is None or first is None or last is None:
+        return None
+    return WalletState(
+        wallet=without_due(wallet, at),
+        created_at=first.occurred_at,
+        changed_at=last.occurred_at,
     )
 
 
 def fold(wallet: Wallet | None, entry: Entry) -> Wallet | None:
-    """The state after the entry; a rejection changes nothing."""
+    """The state after the entry; a rejection changes nothing.
+
+    Raises HistoryBrokenError if the entry can't follow.
+    """
     if isinstance(entry.event, CommandRejected):
         return wallet
-    return evolve(wallet, entry.event)
+    try:
+        return evolve(wallet, entry.event)
+    except (HistoryError, LotMissingError) as error:
+        raise HistoryBrokenError(
+            f"wallet {entry.wallet_id}, shard {entry.shard}, position {entry.position}: {error}"
+            " The log has been changed: `wallet verify` says where."
+        ) from error
 
 
 def without_due(wallet: Wallet, at: datetime) -> Wallet:

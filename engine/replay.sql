@@ -2,6 +2,10 @@
 -- How many shards the log has; null before the first engine has started.
 SELECT partitions FROM topology;
 
+-- name: shard_sizes
+-- How many entries each shard has.
+SELECT shard, position FROM shards ORDER BY shard;
+
 -- name: shard_entries
 -- Entries of a shard in order of position.
 SELECT position, wallet_id, version, command_id, type, occurred_at, data

@@ -107,8 +107,7 @@ async def test_a_wallet_that_does_not_exist_is_none(started):
     answer = await wallet_at(started, WALLET)
 
     assert answer is not None
-    assert answer.wallet is None
-    assert answer.created_at is None
+    assert answer.state is None
 
 
 async def test_the_state_at_a_time_is_what_had_happened_by_then(started):
@@ -116,11 +115,11 @@ async def test_the_state_at_a_time_is_what_had_happened_by_then(started):
 
     for seconds in (0, 5, 19):
         answer = await wallet_at(started, WALLET, later(seconds))
-        assert answer.wallet.balance == sum(range(1, seconds + 2))
-        assert answer.changed_at == later(seconds)
-        assert answer.created_at == START
+        assert answer.state.wallet.balance == sum(range(1, seconds + 2))
+        assert answer.state.changed_at == later(seconds)
+        assert answer.state.created_at == START
     before = await wallet_at(started, WALLET, later(-1))
-    assert before.wallet is None
+    assert before.state is None
 
 
 @pytest.mark.parametrize("timer_ran", [False, True])
@@ -135,10 +134,10 @@ async def test_a_lot_is_worth_nothing_at_its_end_and_all_just_before(started, ti
     at_the_end = await wallet_at(started, WALLET, later(60))
     now = await wallet_at(started, WALLET)
 
-    assert before.wallet.balance == 107
-    assert at_the_end.wallet.balance == 7
-    assert now.wallet.balance == 7
-    assert at_the_end.wallet.version == 3  # a lot that is left out is no entry
+    assert before.state.wallet.balance == 107
+    assert at_the_end.state.wallet.balance == 7
+    assert now.state.wallet.balance == 7
+    assert at_the_end.state.wallet.version == 3  # a lot that is left out is no entry
 
 
 async def test_an_answer_is_final_once_no_entry_of_its_time_can_come(started):
@@ -170,7 +169,7 @@ async def test_now_is_never_before_the_shards_own_clock(started):
     answer = await wallet_at(started, WALLET)
 
     assert answer.at == ahead
-    assert answer.wallet.balance == 9
+    assert answer.state.wallet.balance == 9
 
 
 async def test_an_entry_of_a_newer_release_is_named_as_such(started):

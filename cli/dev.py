@@ -1,0 +1,197 @@
+"""`wallet dev`: the whole service on this machine, in the foreground."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from msgspec import Struct
+
+from cli.arguments import JsonOption
+from cli.errors import PortTakenError, StackMissingError
+from cli.kafka import reaching_kafka
+from cli.output import flush, note, print_json, say
+from cli.processes import service_argv
+from cli.readiness import Readiness, raise_if_ended
+from engine.settings import Settings, load_settings
+from engine.topics import create_topics
+from projections.install import install
+
+if TYPE_CHECKING:
+    from cli.stack import ManagedProcess, Stack
+
+DataDirOption = Annotated[
+    Path, typer.Option("--data-dir", metavar="DIR", help="Where data and logs are kept.")
+]
+PortOption = Annotated[
+    int, typer.Option("--port", min=1, max=65535, help="Where the query API listens.")
+]
+InfraOption = Annotated[
+    bool, typer.Option("--infra-only", help="Kafka and PostgreSQL alone, migrated, with topics.")
+]
+
+_PROCESSES: Final = ("engine", "projector", "api")
+_WATCH_S: Final = 0.2
+
+# What this machine has, whatever the environment says about another one
+_EMBEDDED: Final = {
+    "kafka_security_protocol": "PLAINTEXT",
+    "replication_factor": 1,
+    "api_host": "127.0.0.1",
+}
+
+
+class Addresses(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where everything is."""
+
+    kafka_bootstrap: str
+    database_url: str
+    logs: str
+    api_url: str | None = None
+
+
+def dev(
+    data_dir: DataDirOption = Path(".wallet"),
+    port: PortOption = 8080,
+    infra_only: InfraOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Run everything on this machine: Kafka, PostgreSQL, an engine, a projector, the API.
+
+    All of it is real and in the foreground; Ctrl-C or SIGTERM stops it. Data stay in
+    the data directory for the next start. The addresses are printed, and `ready` when
+    commands are decided and queries answered. If a process ends, its log's last lines
+    are shown and the rest is stopped.
+
+    For example:
+      wallet dev
+      wallet dev --data-dir /tmp/wallets --port 8081
+      wallet dev --infra-only
+    """
+    load_settings()
+    asyncio.run(_until_signal(_Dev(data_dir, port, infra_only=infra_only, json=json)))
+
+
+async def _until_signal(work: "_Dev") -> None:
+    """Run until SIGINT or SIGTERM, which are a clean end, also while it starts."""
+    task = asyncio.create_task(work.run())
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+
+
+class _Dev:
+    def __init__(self, data_dir: Path, port: int, *, infra_only: bool, json: bool) -> None:
+        self._data_dir = data_dir
+        self._port = port
+        self._infra_only = infra_only
+        self._json = json
+
+    async def run(self) -> None:
+        """Start, say where everything is, and watch; everything is stopped at the end."""
+        stack = _stack(self._data_dir)
+        await stack.start(self._tell)
+        try:
+            settings = self._settings(stack)
+            await self._prepare(settings)
+            if self._infra_only:
+                processes: list[ManagedProcess] = []
+            else:
+                processes = await self._start_processes(stack, settings)
+            self._print_addresses(stack)
+            await _watch([stack.kafka.process, stack.postgres.process, *processes])
+        finally:
+            self._tell("stopping")
+            await stack.stop()
+
+    def _settings(self, stack: "Stack") -> Settings:
+        return load_settings(
+            kafka_bootstrap=stack.kafka_bootstrap,
+            database_url=stack.database_url,
+            **_EMBEDDED,
+        )
+
+    async def _prepare(self, settings: Settings) -> None:
+        for name in await install(settings.database_url):
+            self._tell(f"applied {name}")
+        with reaching_kafka(settings):
+            for name in await create_topics(settings):
+                self._tell(f"created topic {name}")
+
+    async def _start_processes(self, stack: "Stack", settings: Settings) -> "list[ManagedProcess]":
+        _check_port(self._port)
+        self._tell(f"starting {', '.join(_PROCESSES)}")
+        async with Readiness(settings.database_url, self._api_url) as readiness:
+            env = {f"WALLET_{name}".upper(): str(value) for name, value in _EMBEDDED.items()}
+            env["WALLET_API_PORT"] = str(self._port)
+            processes = [stack.spawn(name, service_argv(name), env) for name in _PROCESSES]
+            await readiness.wait(processes)
+        return processes
+
+    @property
+    def _api_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def _tell(self, message: str) -> None:
+        """What is being done: on standard error if standard output is for JSON."""
+        (note if self._json else say)(message)
+        flush()
+
+    def _print_addresses(self, stack: "Stack") -> None:
+        addresses = Addresses(
+            kafka_bootstrap=stack.kafka_bootstrap,
+            database_url=stack.database_url,
+            logs=str(stack.data_dir / "logs"),
+            api_url=None if self._infra_only else self._api_url,
+        )
+        if self._json:
+            print_json(addresses)
+        else:
+            _print(addresses)
+        flush()
+
+
+def _stack(data_dir: Path) -> "Stack":
+    try:
+        from cli.stack import Stack  # noqa: PLC0415  # its packages are an extra
+    except ImportError as error:
+        raise StackMissingError(
+            f"the embedded stack is not installed ({error}): install wallet-engine[embedded], or"
+            " set WALLET_KAFKA_BOOTSTRAP and WALLET_DATABASE_URL and run the processes by hand"
+        ) from error
+    return Stack(data_dir)
+
+
+def _check_port(port: int) -> None:
+    from cli.stack.ports import is_free  # noqa: PLC0415
+
+    if not is_free(port):
+        raise PortTakenError(f"port {port} is taken: choose another one with --port")
+
+
+async def _watch(processes: "list[ManagedProcess]") -> None:
+    """Return never; raises StackError as soon as a process has ended."""
+    while True:
+        raise_if_ended(processes)
+        await asyncio.sleep(_WATCH_S)
+
+
+def _print(addresses: Addresses) -> None:
+    say(f"\n  Kafka        {addresses.kafka_bootstrap}")
+    say(f"  PostgreSQL   {addresses.database_url}")
+    if addresses.api_url is not None:
+        say(f"  query API    {addresses.api_url}")
+    say(f"  logs         {addresses.logs}")
+    say("\nFor other commands, in another terminal:\n")
+    say(f"  export WALLET_KAFKA_BOOTSTRAP={addresses.kafka_bootstrap}")
+    say(f"  export WALLET_DATABASE_URL={addresses.database_url}\n")
+    say("ready")

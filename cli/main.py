@@ -1,0 +1,63 @@
+"""The `wallet` command: each of its commands stands in a file of its own and is listed here."""
+
+import typer
+
+from cli.commands import Commands
+from cli.dead_letters import dead_letters
+from cli.dev import dev
+from cli.log import log
+from cli.migrate import migrate
+from cli.processes import api, engine, projector
+from cli.rebuild import rebuild
+from cli.send import send
+from cli.show import show
+from cli.status import status
+from cli.transactions import transactions
+
+_START = "Start"
+_USE = "Use"
+_OPERATE = "Operate"
+
+app = typer.Typer(
+    name="wallet",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""Prepaid credit wallets on Kafka and PostgreSQL.
+
+    Settings come from WALLET_* environment variables; without any, the commands
+    look for Kafka at 127.0.0.1:9092 and PostgreSQL at 127.0.0.1:5432.
+
+    For example:
+      wallet dev                  everything on this machine, in the foreground
+      wallet send usage.jsonl     put commands on the topic
+      wallet show wal_a1b2c3      what a wallet holds now
+      wallet COMMAND --help       what a command does, with examples
+    """,
+)
+
+app.command(rich_help_panel=_START)(dev)
+app.command(rich_help_panel=_START)(engine)
+app.command(rich_help_panel=_START)(projector)
+app.command(rich_help_panel=_START)(api)
+
+app.command(rich_help_panel=_USE)(send)
+app.command(rich_help_panel=_USE)(show)
+app.command(rich_help_panel=_USE)(transactions)
+app.command(rich_help_panel=_USE)(log)
+
+app.command(rich_help_panel=_OPERATE)(status)
+app.command(rich_help_panel=_OPERATE)(migrate)
+app.command(rich_help_panel=_OPERATE)(rebuild)
+app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_OPERATE)
+
+
+def main() -> None:
+    """Entry point of the `wallet` script."""
+    app(prog_name="wallet")
+
+
+if __name__ == "__main__":
+    main()

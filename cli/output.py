@@ -1,0 +1,94 @@
+"""What commands print: tables and sentences for people, JSON for programs.
+
+Where standard output is no terminal there is no colour and nothing is wrapped or cut.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.instants import to_text
+
+_PIPE_COLUMNS = 1_000
+
+
+def err() -> Console:
+    """Standard error, for what moves: progress is never in the way of data."""
+    return Console(stderr=True)
+
+
+def say(message: str) -> None:
+    """A line on standard output."""
+    sys.stdout.write(printable(message) + "\n")
+
+
+def note(message: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(printable(message) + "\n")
+
+
+def print_json(value: object) -> None:
+    """One JSON document on a line of its own."""
+    print_raw(msgspec.json.encode(value))
+
+
+def print_raw(document: bytes) -> None:
+    """A JSON document that is encoded already, on a line of its own."""
+    sys.stdout.write(document.decode() + "\n")
+
+
+def flush() -> None:
+    """Let what was printed be seen now, also by a pipe's reader."""
+    sys.stdout.flush()
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    header: bool = True,
+) -> None:
+    """A table; the columns in `right` are aligned to the right, None is shown as a dash."""
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    console = Console(width=width, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, show_header=header)
+    for column in columns:
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=not console.is_terminal,
+        )
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    console.print(table)
+
+
+def cell(value: object) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return to_text(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """`text` with everything escaped that could steer a terminal; line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
