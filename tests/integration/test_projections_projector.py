@@ -13,6 +13,7 @@ from projections.install import install
 from projections.models import PROJECTIONS
 from projections.projector import Range, read_behind, take_in
 from tests.support.history import HistoryBuilder
+from tests.support.polling import poll
 from tests.support.random_history import random_history
 from tests.support.read_models import (
     catch_up,
@@ -191,17 +192,13 @@ async def test_an_entry_that_cannot_be_taken_in_holds_up_its_shard_alone(connect
         running = asyncio.create_task(
             follower.run(connection, on_looked=lambda: None, on_moved=lambda _: None)
         )
-        await poll_async(lambda: _logged(caplog, "refuses entries 0 to 1 of shard 1"))
+        await poll(lambda: "refuses entries 0 to 1 of shard 1" in caplog.text)
         stop.set()
         await running
 
     reached = await positions(connection)
     assert reached["transactions", 0] == len(good.entries)
     assert reached["transactions", 1] == 0
-
-
-async def _logged(caplog, text):
-    return any(text in record.getMessage() for record in caplog.records)
 
 
 async def test_a_range_of_a_generation_that_is_gone_is_refused(connection):
