@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -83,7 +84,7 @@ def _server(settings: Settings, app: ASGIApp, host: str, port: int) -> Server:
         log_dictconfig={"incremental": True, "handlers": {}, "loggers": {"_granian": {}}},
     )
     # a client that never ends its request, or never reads its answer, must not hold the process
-    server.workers_kill_timeout = settings.api_deadline_ms // 1000 + _DRAIN_MARGIN_S
+    server.workers_kill_timeout = math.ceil(settings.api_deadline_ms / 1000) + _DRAIN_MARGIN_S
     return server
 
 

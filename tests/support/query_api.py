@@ -15,7 +15,17 @@ from engine.settings import Settings
 from projections.catalog import find_live
 from projections.models import PROJECTIONS
 from projections.projector import read_behind, take_in
-from tests.support.history import HistoryBuilder
+from tests.support.history import START, HistoryBuilder
+
+
+class StandingClock:
+    """A clock that stands where it was put."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @asynccontextmanager

@@ -1,46 +1,11 @@
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import asyncpg
 import httpx
-import pytest_asyncio
 
-from projections.install import install
 from tests.support.history import START, HistoryBuilder
-from tests.support.query_api import record, running_api, walk
+from tests.support.query_api import record, walk
 
 MICROSECOND = timedelta(microseconds=1)
-
-
-class Clock:
-    """A clock that stands where it was put."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self):
-        return self.now
-
-
-@pytest_asyncio.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    await install(database_url)
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-@pytest_asyncio.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest_asyncio.fixture
-async def client(
-    database_url: str, connection: asyncpg.Connection, clock: Clock
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_api(database_url, clock) as client:
-        yield client
 
 
 async def ids(client: httpx.AsyncClient, **parameters) -> list[str]:

@@ -1,0 +1,32 @@
+"""A migrated database, a clock that stands, and a client of an API that reads both."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+
+from projections.install import install
+from tests.support.query_api import StandingClock, running_api
+
+
+@pytest_asyncio.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    await install(database_url)
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest_asyncio.fixture
+async def client(
+    database_url: str, connection: asyncpg.Connection, clock: StandingClock
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with running_api(database_url, clock) as client:
+        yield client
