@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from engine import lots
-from engine.wallet import LOTS_MAX, Lot, Status, Wallet
+from engine.wallet import LOTS_MAX, HistoryError, Lot, Status, Wallet
 from schemas.commands import (
     PRIORITY_DEFAULT,
     AnyCommand,
@@ -37,13 +37,9 @@ from schemas.instants import to_text
 from schemas.money import AMOUNT_MAX, format_amount
 from schemas.rejections import Rejection
 
+__all__ = ["Decision", "HistoryError", "decide", "evolve", "expire_due", "is_foreign"]
+
 Decision = tuple[WalletEvent, ...] | Rejection
-
-
-class HistoryError(ValueError):
-    """An event can't follow the state it is applied to: the history is not whole."""
-
-    code = "history_broken"
 
 
 def decide(wallet: Wallet | None, command: AnyCommand, now: datetime) -> Decision:
@@ -271,7 +267,7 @@ def _balance_overflow(wallet: Wallet, amount: int) -> Rejection:
 
 
 def evolve(wallet: Wallet | None, event: WalletEvent) -> Wallet:
-    """The state after `event`; raises HistoryError or LotMissingError if it can't follow."""
+    """The state after `event`; raises HistoryError if it can't follow."""
     if wallet is None:
         return _opened(event)
     if isinstance(event, Debited):

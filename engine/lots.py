@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 
-from engine.wallet import Lot
+from engine.wallet import HistoryError, Lot
 from schemas.commands import PRIORITY_DEFAULT
 from schemas.events import LotAmount
 from schemas.instants import EPOCH
@@ -15,7 +15,7 @@ from schemas.instants import EPOCH
 Lots = tuple[Lot, ...]
 
 
-class LotMissingError(ValueError):
+class LotMissingError(HistoryError):
     """An event names a lot, or an amount of it, that the wallet doesn't have."""
 
     code = "lot_missing"

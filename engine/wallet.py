@@ -16,6 +16,17 @@ LOTS_MAX: Final = 1000
 _STATE_REVISION: Final = 1
 """To be raised when the same history folds into other values of the same fields."""
 
+
+class HistoryError(ValueError):
+    """An event can't follow the state it is applied to: the history is not whole.
+
+    HistoryError
+    └── LotMissingError  it names a lot, or an amount of it, that the wallet doesn't have
+    """
+
+    code = "history_broken"
+
+
 Status = Literal["active", "frozen", "closed"]
 
 

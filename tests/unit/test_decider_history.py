@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from engine import wallet as state
 from engine.decider import HistoryError, evolve
@@ -45,6 +46,13 @@ def test_an_event_that_cannot_follow_is_refused(event):
         evolve(wallet, event)
 
 
+def test_an_event_has_to_begin_where_the_one_before_it_ended():
+    wallet = given(opened(), topped_up(9, lot=2)).wallet
+    event = debited(1, before=9, lots={2: 1})
+    with pytest.raises(HistoryError, match="7 becoming 8; the wallet's 9 became 8"):
+        evolve(wallet, replace(event, balance_before=7))
+
+
 def test_nothing_comes_before_the_opening():
     for event in (closed(), topped_up(9, lot=2)):
         with pytest.raises(HistoryError):
@@ -63,8 +71,9 @@ def test_nothing_comes_before_the_opening():
 )
 def test_an_event_of_a_lot_that_is_not_there_is_refused(event):
     wallet = given(opened(), topped_up(9, lot=2)).wallet
-    with pytest.raises(LotMissingError):
+    with pytest.raises(HistoryError) as caught:
         evolve(wallet, event)
+    assert isinstance(caught.value, LotMissingError)
 
 
 def test_a_snapshot_holds_the_whole_state():
