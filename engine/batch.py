@@ -48,6 +48,18 @@ class Batch(Struct, kw_only=True):
     failures_in_row: int
 
 
+def may_have_been_refused(
+    received: Received, wallet: Wallet | None, decided_for: bytes | None
+) -> bool:
+    """Whether the log can hold a refusal under the command's conflict id.
+
+    Only where the reference was taken by another body, or the wallet is not the sender's: both
+    last for ever, so a refusal that was ever recorded has one of them now.
+    """
+    taken = decided_for is not None and decided_for != received.body
+    return taken or (wallet is not None and is_foreign(wallet, received.command))
+
+
 class _Staged:
     """The entries of one command, kept apart until all of them are known to be good."""
 
@@ -201,7 +213,8 @@ class Deciding:
     def _refuse_once(
         self, received: Received, wallet: Wallet | None, rejection: Rejection | None
     ) -> None:
-        if self._decided_for(received.conflict_id) is not None:
+        identity = received.conflict_id
+        if self._decided_for(identity) is not None:
             return
         foreign = rejection is None
         if rejection is None:
@@ -210,12 +223,12 @@ class Deciding:
                 raise TypeError("a foreign command was accepted")
             rejection = decision
         staged = _Staged(received.command.wallet_id, wallet, received.offset)
-        staged.refuse(rejection, received, received.conflict_id)
+        staged.refuse(rejection, received, identity)
         # a sender who took the wallet for another's is not told whose it is
         owner = None if foreign else wallet
         data = staged.encode(self._shard, self._append.to_position, self._now, owner)
         self._keep(staged, data)
-        self._outcomes[received.conflict_id] = received.body
+        self._outcomes[identity] = received.body
 
     def _decide(self, received: Received, wallet: Wallet | None) -> None:
         command = received.command

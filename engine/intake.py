@@ -26,15 +26,19 @@ class Record(Protocol):
 
 
 class Received(Struct, frozen=True, gc=False):
-    """A command at its place, with the digests that it is known by."""
+    """A command at its place, with its id and the digest of its body."""
 
     offset: int
     command: AnyCommand
     command_id: bytes
     body: bytes
-    conflict_id: bytes
     key: bytes | None
     payload: bytes
+
+    @property
+    def conflict_id(self) -> bytes:
+        """Names the refusal of this body under this reference."""
+        return conflict_id(self.command_id, self.body)
 
 
 class Stray(Struct, frozen=True):
@@ -79,7 +83,6 @@ def take_in(records: Iterable[Record], shard: int, partitions: int) -> Intake:
                 command,
                 identity,
                 body,
-                conflict_id(identity, body),
                 record.key,
                 payload,
             )

@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final, Protocol
 
-from engine.batch import Batch, Deciding, Tip
+from engine.batch import Batch, Deciding, Tip, may_have_been_refused
 from engine.cache import WalletCache
 from engine.errors import DataRefusedError
 from engine.intake import Intake, Record, Stray, clean_detail, dead_letter, record_digest, take_in
@@ -218,16 +218,26 @@ class Lease:
         records = self._take()
         intake = self._take_in(records)
         home_offsets = await self._forwarder.forward(intake.strays) if intake.strays else []
-        ids = {received.command.wallet_id for received in intake.commands}
         in_flight = {} if self._decided is None else self._decided.outcomes
-        digests = [
-            digest
-            for received in intake.commands
-            for digest in (received.command_id, received.conflict_id)
-            if digest not in in_flight
-        ]
-        recorded = await self._log.find_outcomes(digests) if digests else {}
-        states = await self._states(ids)
+        recorded = await self._recorded(
+            [
+                received.command_id
+                for received in intake.commands
+                if received.command_id not in in_flight
+            ]
+        )
+        states = await self._states({received.command.wallet_id for received in intake.commands})
+        recorded |= await self._recorded(
+            [
+                received.conflict_id
+                for received in intake.commands
+                if may_have_been_refused(
+                    received,
+                    states[received.command.wallet_id],
+                    in_flight.get(received.command_id) or recorded.get(received.command_id),
+                )
+            ]
+        )
         deciding = self._deciding(states, recorded, in_flight)
         for received in intake.commands:
             deciding.command(received)
@@ -239,6 +249,9 @@ class Lease:
             for stray, home_offset in zip(intake.strays, home_offsets, strict=True)
         ]
         await self._hand_over(batch, records)
+
+    async def _recorded(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        return await self._log.find_outcomes(ids) if ids else {}
 
     def _take_in(self, records: Sequence[Record]) -> Intake:
         if not self._refused:
