@@ -1,20 +1,23 @@
-"""JSON Schemas (2020-12) of the contract, made from the structs.
-
-A schema can't say all that the decoder checks: that a currency stands in ISO 4217, how large a
-payload may be, and that an integer in the metadata fits 64 bits.
-"""
+"""JSON Schemas (2020-12) of the contract, made from the structs."""
 
 from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
 
-from schemas.commands import AnyCommand
+from schemas.commands import PAYLOAD_BYTES_MAX, AnyCommand
 from schemas.dead_letters import DeadLetter
 from schemas.entries import Entry
 from schemas.instants import Instant
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_BEYOND_A_SCHEMA: Final = (
+    f"What no schema can say, and the engine refuses as well: more than {PAYLOAD_BYTES_MAX} bytes, a"
+    " currency that is not in ISO 4217 or has no minor unit, an integer that is written with a"
+    " fraction or an exponent (500.0), an integer in the metadata beyond 64 bits, a lone surrogate."
+    " Where a key stands twice in an object, the last one counts."
+)
 
 _INSTANT = {
     "type": "string",
@@ -60,9 +63,8 @@ def _document(name: str, title: str, described: str, wanted: Any) -> dict[str, A
 
 def command_schema() -> dict[str, Any]:
     """One of the commands; each stands by its name under `$defs`."""
-    return _document(
-        "command", "Command", "The value of a record on `wallet.commands`.", AnyCommand
-    )
+    described = f"The value of a record on `wallet.commands`. {_BEYOND_A_SCHEMA}"
+    return _document("command", "Command", described, AnyCommand)
 
 
 def entry_schema() -> dict[str, Any]:

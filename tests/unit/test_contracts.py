@@ -163,8 +163,13 @@ def test_schema_refuses_what_the_decoder_refuses(payload: Any) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [DEBIT | {"currency": "XAU"}, DEBIT | {"metadata": {"k": 2**63}}],
-    ids=["no such currency", "metadata beyond 64 bits"],
+    [
+        DEBIT | {"currency": "XAU"},
+        DEBIT | {"amount": 500.0},
+        DEBIT | {"metadata": {"k": 2**63}},
+        DEBIT | {"description": "\ud800"},
+    ],
+    ids=["no such currency", "a fraction of nothing", "beyond 64 bits", "lone surrogate"],
 )
 def test_what_a_schema_cannot_say_the_decoder_still_refuses(payload: Any) -> None:
     _validator("command.schema.json").validate(payload)
