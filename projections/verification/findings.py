@@ -28,6 +28,11 @@ CHECKS: Final[dict[str, str]] = {
 }
 """Every check by name, and what it says when it holds."""
 
+_OF_ENTRIES: Final = frozenset(
+    {"positions", "columns", "digests", "commands", "replay", "rejections", "root"}
+)
+"""What these find is wrong with an entry itself; what the others find may only follow from it."""
+
 _KEPT_MAX: Final = 100
 
 
@@ -60,6 +65,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
 class _Tally:
     def __init__(self) -> None:
+        self.looked = False
         self.checked = 0
         self.failed = 0
         self.notes: list[str] = []
@@ -73,7 +79,8 @@ class Findings:
         self._tallies = {name: _Tally() for name in CHECKS}
 
     def checked(self, check: str, count: int = 1) -> None:
-        """So many things have been looked at."""
+        """So many things have been looked at; 0 says that there were none to look at."""
+        self._tallies[check].looked = True
         self._tallies[check].checked += count
 
     def note(self, check: str, text: str) -> None:
@@ -100,7 +107,7 @@ class Findings:
             )
 
     def results(self) -> list[CheckResult]:
-        """Every check that looked at something or failed, in the order of `CHECKS`."""
+        """Every check that was carried out or failed, in the order of `CHECKS`."""
         return [
             CheckResult(
                 name=name,
@@ -111,17 +118,18 @@ class Findings:
                 findings=tally.findings,
             )
             for name, tally in self._tallies.items()
-            if tally.checked or tally.failed or tally.notes
+            if tally.looked or tally.failed
         ]
 
     def first(self) -> Finding | None:
-        """The finding at the lowest position of the lowest shard; those without a place come last."""
+        """The first bad entry: the lowest position of the lowest shard; else what else is wrong."""
         found = [finding for tally in self._tallies.values() for finding in tally.findings]
-        return min(found, key=_place, default=None)
+        return min(found, key=_rank, default=None)
 
 
-def _place(finding: Finding) -> tuple[bool, int, bool, int]:
+def _rank(finding: Finding) -> tuple[bool, bool, int, bool, int]:
     return (
+        finding.check not in _OF_ENTRIES,
         finding.shard is None,
         finding.shard or 0,
         finding.position is None,

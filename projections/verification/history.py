@@ -50,6 +50,10 @@ class HistoryCheck:
         self._lost: set[str] = set()
         self._last_at: datetime | None = None
 
+    def followed(self) -> dict[str, Wallet]:
+        """The states of the wallets whose history could be followed to here."""
+        return {id_: wallet for id_, wallet in self.wallets.items() if id_ not in self._lost}
+
     def lose(self, wallet_id: str) -> None:
         """An entry of this wallet can't be read: what comes after can't be followed."""
         self._lost.add(wallet_id)

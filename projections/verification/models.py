@@ -67,12 +67,12 @@ class ModelsCheck:
             self._cannot_compare(self._position)
         self._position += len(taken)
 
-    async def finish(self, connection: Connection) -> None:
-        """Compares what is to be compared at the very end."""
+    def finish(self) -> None:
+        """Compares what stands at the end of the log."""
         if not self._broken and self._position < self._comparison.stop:
             self._cannot_compare(self._position)
         if not self._broken:
-            self._report(await self._comparison.take_in(connection, ()))
+            self._report(self._comparison.finish())
 
     def _cannot_compare(self, position: int) -> None:
         self._broken = True

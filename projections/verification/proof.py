@@ -44,8 +44,8 @@ class Progress(Struct, frozen=True):
 class Proof(Struct, frozen=True, kw_only=True):
     """What was verified, up to where, and what does not hold.
 
-    `instant` is the moment of the `books`: no entry of that time can come any more. `first` is
-    the finding at the lowest position, None if everything holds.
+    `instant` is the moment of the `books`: no entry of that time can come any more. `first` names
+    the first bad entry, or if no entry is bad what else is wrong; None if everything holds.
     """
 
     instant: datetime
@@ -77,40 +77,57 @@ async def verify(
     carried out; what does not hold is in the proof.
     """
     async with _connected(settings) as connection:
-        return await _Verification(settings, connection, on_progress).run(shards, kafka)
+        verification = _Verification(connection, await _final_instant(connection), on_progress)
+        await verification.database(shards)
+        if kafka:
+            await verification.topics(settings)
+        return verification.proof()
+
+
+async def verify_database(
+    connection: Connection,
+    shards: Collection[int] | None = None,
+    on_progress: OnProgress = lambda _: None,
+) -> Proof:
+    """As `verify`, without the topics and through the caller's connection."""
+    verification = _Verification(connection, await _final_instant(connection), on_progress)
+    await verification.database(shards)
+    return verification.proof()
+
+
+async def _final_instant(connection: Connection) -> datetime:
+    """The latest moment that no new entry can have: its clock is the database's."""
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now - FINAL_AFTER
 
 
 class _Verification:
-    def __init__(
-        self, settings: Settings, connection: Connection, on_progress: OnProgress
-    ) -> None:
-        self._settings = settings
+    def __init__(self, connection: Connection, instant: datetime, on_progress: OnProgress) -> None:
         self._connection = connection
+        self._instant = instant
         self._on_progress = on_progress
         self._findings = Findings()
+        self._proofs: list[ShardProof] = []
+        self._books: list[list[MoneyLine]] = []
 
-    async def run(self, shards: Collection[int] | None, kafka: bool) -> Proof:
+    def proof(self) -> Proof:
+        return Proof(
+            instant=self._instant,
+            shards=self._proofs,
+            checks=self._findings.results(),
+            books=add_up(self._books),
+            first=self._findings.first(),
+        )
+
+    async def database(self, shards: Collection[int] | None) -> None:
         connection, findings = self._connection, self._findings
-        instant = await connection.fetchval("SELECT clock_timestamp()") - FINAL_AFTER
         chosen = await self._choose(shards)
         await check_guards(connection, findings)
         sources = await live_sources(connection)
         if shards is None:
             await check_catalog(connection, findings, sources, chosen)
-        proofs, books = [], []
         for shard in chosen:
-            proof, lines = await self._shard(shard, sources, instant)
-            proofs.append(proof)
-            books.append(lines)
-        if kafka:
-            await self._topics(proofs)
-        return Proof(
-            instant=instant,
-            shards=proofs,
-            checks=findings.results(),
-            books=add_up(books),
-            first=findings.first(),
-        )
+            await self._shard(shard, sources)
 
     async def _choose(self, wanted: Collection[int] | None) -> list[int]:
         rows = await self._connection.fetch(QUERIES["shards"])
@@ -130,39 +147,31 @@ class _Verification:
             )
         return known if wanted is None else sorted(wanted)
 
-    async def _shard(
-        self, shard: int, sources: Sequence[Source], instant: datetime
-    ) -> tuple[ShardProof, list[MoneyLine]]:
+    async def _shard(self, shard: int, sources: Sequence[Source]) -> None:
         connection, findings = self._connection, self._findings
         # the models first: what they have taken in is then in the frozen shard
         models = await ModelsCheck.freeze(connection, findings, shard, sources)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             frozen = await freeze(connection, shard, fingerprint())
-        verification = ShardVerification(findings, frozen, models, instant)
-        return await verification.run(connection, self._counter(f"shard {shard}", frozen.size))
+        verification = ShardVerification(findings, frozen, models, self._instant)
+        counter = self._counter(f"shard {shard}", frozen.size)
+        proof, books = await verification.run(connection, counter)
+        self._proofs.append(proof)
+        self._books.append(books)
 
-    async def _topics(self, proofs: Sequence[ShardProof]) -> None:
+    async def topics(self, settings: Settings) -> None:
         partitions = await partition_count(self._connection)
         if partitions is None:
             return
-        async with _reaching_topics(self._settings) as consumer:
-            for proof in proofs:
-                await self._commands(consumer, proof, partitions)
-                await self._events(consumer, proof)
-
-    async def _commands(
-        self, consumer: AIOKafkaConsumer, proof: ShardProof, partitions: int
-    ) -> None:
-        topic = self._settings.commands_topic
-        check = CommandsTopicCheck(self._findings, self._connection, proof, partitions)
-        counter = self._counter(f"{topic}, partition {proof.shard}", proof.next_offset)
-        await check.run(PartitionReader(consumer, topic, proof.shard), counter)
-
-    async def _events(self, consumer: AIOKafkaConsumer, proof: ShardProof) -> None:
-        topic = self._settings.events_topic
-        check = EventsTopicCheck(self._findings, self._connection, proof)
-        counter = self._counter(f"{topic}, partition {proof.shard}", proof.published)
-        await check.run(PartitionReader(consumer, topic, proof.shard), counter)
+        async with _reaching_topics(settings) as consumer:
+            for proof in self._proofs:
+                commands = PartitionReader(consumer, settings.commands_topic, proof.shard)
+                check = CommandsTopicCheck(self._findings, self._connection, proof, partitions)
+                await check.run(commands, self._counter(str(commands), proof.next_offset))
+                events = PartitionReader(consumer, settings.events_topic, proof.shard)
+                await EventsTopicCheck(self._findings, self._connection, proof).run(
+                    events, self._counter(str(events), proof.published)
+                )
 
     def _counter(self, stage: str, total: int) -> Callable[[int], None]:
         done = 0

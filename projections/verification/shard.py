@@ -27,6 +27,12 @@ from schemas.events import CommandRejected
 
 PAGE_ENTRIES: Final = 2_048
 
+# carried out for every shard, also where there is nothing to look at
+_ALWAYS: Final = (
+    *("positions", "columns", "digests", "commands", "replay", "rejections", "snapshots"),
+    *("timers", "money"),
+)
+
 
 class ShardProof(Struct, frozen=True, kw_only=True):
     """How far a shard was verified. `root` is the Merkle root over `entries` entries.
@@ -72,6 +78,8 @@ class ShardVerification:
     ) -> tuple[ShardProof, list[MoneyLine]]:
         """Reads the log once; `on_page` is told how many entries each page had."""
         frozen = self._frozen
+        for check in _ALWAYS:
+            self._findings.checked(check, 0)
         await self._set_aside.whole(connection)
         await self._tree.read_tiles(connection)
         async for rows in read_shard(connection, frozen.shard, 0, frozen.size, PAGE_ENTRIES):
@@ -119,13 +127,13 @@ class ShardVerification:
     async def _finish(self, connection: Connection) -> tuple[ShardProof, list[MoneyLine]]:
         for group in self._groups.finish():
             self._history.group(group, {})
-        frozen, wallets = self._frozen, self._history.wallets
+        frozen = self._frozen
         self._positions.finish()
         root = self._tree.finish()
-        await check_timers(connection, self._findings, frozen, wallets)
-        books = self._ledger.close(wallets.values())
+        await check_timers(connection, self._findings, frozen, self._history.followed())
+        books = self._ledger.close(self._history.wallets.values())
         check_books(self._findings, frozen.shard, books)
-        await self._models.finish(connection)
+        self._models.finish()
         proof = ShardProof(
             shard=frozen.shard,
             entries=frozen.size,

@@ -27,6 +27,9 @@ class PartitionReader:
         self._consumer = consumer
         self._place = TopicPartition(topic, partition)
 
+    def __str__(self) -> str:
+        return f"{self._place.topic}, partition {self._place.partition}"
+
     async def extent(self) -> Extent:
         """How far the partition reaches, aborted and open transactions left out."""
         begin = await self._consumer.beginning_offsets([self._place])

@@ -138,7 +138,7 @@ class TreeCheck:
             return min(self._log.size, edge.size), "an entry is missing or was added"
         # only the perfect subtrees of the edge are left to tell where the two part ways
         first, last = _first_differing_peak(edge, self._log)
-        return first, f"they part at one of the positions {first} to {last}"
+        return None, f"they part at one of the positions {first} to {last}"
 
     def _report_tile(self, position: int) -> None:
         index, place = divmod(position, _TILE_WIDTH)

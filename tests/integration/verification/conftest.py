@@ -1,0 +1,36 @@
+"""A database that verifies, for each test to spoil in a transaction that is rolled back."""
+
+import copy
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest_asyncio
+
+from cli.stack import Stack
+from projections.install import install
+from tests.support.databases import fresh_database
+from tests.support.history import HistoryBuilder
+from tests.support.proven import Proven, busy_history
+
+
+@pytest_asyncio.fixture(scope="session")
+async def written(stack: Stack) -> AsyncIterator[tuple[asyncpg.Connection, HistoryBuilder]]:
+    history = busy_history()
+    async with fresh_database(stack.database_url) as url:
+        connection = await asyncpg.connect(url)
+        await install(url)
+        await Proven.write(connection, history)
+        yield connection, history
+        await connection.close()
+
+
+@pytest_asyncio.fixture
+async def proven(
+    written: tuple[asyncpg.Connection, HistoryBuilder],
+) -> AsyncIterator[Proven]:
+    connection, history = written
+    # the isolation level that verification asks for within it
+    transaction = connection.transaction(isolation="repeatable_read")
+    await transaction.start()
+    yield Proven(connection, copy.deepcopy(history))
+    await transaction.rollback()
