@@ -48,9 +48,8 @@ SELECT count(*) FROM fence;
 
 -- name: find_outcomes
 -- What was recorded under these ids, for the digests of the bodies in it.
-SELECT l.command_id, l.data
-  FROM unnest($2::bytea[]) AS c (command_id)
-  JOIN log l ON l.shard = $1 AND l.command_id = c.command_id;
+-- One ordered walk of the index: a join would search it from the root for each id.
+SELECT command_id, data FROM log WHERE shard = $1 AND command_id = ANY ($2::bytea[]);
 
 -- name: load_wallets
 -- Each wallet's snapshot, if it is of this shape and ends at an entry that is in the log, and the
