@@ -90,7 +90,7 @@ def _accepted(payload: Any) -> bool:
     return True
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(payloads())
 @example({"type": "debit", "wallet_id": "wal_a1", "reference": "r", "amount": 1})
 def test_the_schema_takes_what_the_decoder_takes(payload: dict[str, Any]) -> None:

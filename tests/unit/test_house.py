@@ -250,6 +250,11 @@ def test_commands_in_documents_are_commands() -> None:
         assert decode_command(payload.encode()), name
 
 
+def test_the_tours_file_is_made_of_commands() -> None:
+    for line in _read("examples/tour.jsonl").splitlines():
+        assert decode_command(line.encode())
+
+
 def test_changelog_has_the_version() -> None:
     project = tomllib.loads(_read("pyproject.toml"))["project"]
     assert f"## [{project['version']}]" in _read("CHANGELOG.md")
