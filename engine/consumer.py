@@ -22,6 +22,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.schemas import Topic
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from engine.fetched_records import tolerate_header_names
 from engine.fit import check_partitions, check_shard
 from engine.inspection import TopicInspector
 from engine.kafka import broker_security
@@ -79,6 +80,7 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         owner_name: str,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        tolerate_header_names()
         self._settings = settings
         self._partitions = partitions
         self._owner_name = owner_name
