@@ -78,4 +78,13 @@ def database_address(settings: Settings) -> str:
             "WALLET_DATABASE_URL: it has to begin with postgresql://, as in"
             " postgresql://user:password@host:5432/database"
         )
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+    hosts = parts.netloc.rpartition("@")[2]
+    for host in hosts.split(","):
+        _check_port(host)
+    return f"{hosts}{parts.path}"
+
+
+def _check_port(host: str) -> None:
+    _, colon, port = host.rpartition(":")
+    if colon and not port.isdecimal() and not host.endswith("]"):
+        raise InvalidSettingError(f"WALLET_DATABASE_URL: {port!r} is no port")

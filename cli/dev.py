@@ -59,10 +59,10 @@ def dev(
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL, an engine, a projector, the API.
 
-    All of it is real and in the foreground; Ctrl-C or SIGTERM stops it. Data stay in
-    the data directory for the next start. The addresses are printed, and `ready` when
-    commands are decided and queries answered. If a process ends, its log's last lines
-    are shown and the rest is stopped.
+    All of it is real and in the foreground; Ctrl-C or SIGTERM stops it. Data stay
+    in the data directory for the next start. The addresses are printed, and then
+    `ready` when commands are decided and queries answered. If a process ends by
+    itself, its log's last lines are shown and everything is stopped.
 
     For example:
       wallet dev

@@ -22,9 +22,9 @@ PortOption = Annotated[
 def engine() -> None:
     """Decide commands: take them from Kafka, append their outcomes to the log.
 
-    Run as many as you like: they share the partitions of the commands topic among
-    them. SIGTERM lets the process finish what it has begun and give its partitions
-    up at once; SIGKILL does no harm.
+    Run as many as you like: they share the partitions of the commands topic.
+    SIGTERM lets the process finish what it has begun and give up its partitions
+    at once; SIGKILL does no harm.
 
     For example:
       wallet engine
@@ -54,8 +54,8 @@ def projector() -> None:
 def api(host: HostOption = None, port: PortOption = None) -> None:
     """Serve the query API: wallets and their transactions, over HTTP.
 
-    Run as many as you like behind one address. It listens on 127.0.0.1 unless told
-    otherwise, since nobody has to show who they are yet.
+    Run as many as you like behind one address. It listens on 127.0.0.1 unless
+    told otherwise, since nobody has to show who they are yet.
 
     For example:
       wallet api --port 8081

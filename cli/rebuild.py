@@ -23,9 +23,9 @@ NameArgument = Annotated[
 def rebuild(name: NameArgument = None, json: JsonOption = False) -> None:
     """Fill a read model afresh from the log, compare it with a replay, and switch to it.
 
-    Everything may be running: readers see the old one until the new one is complete
-    and right, and then the new one. If they differ, or anything fails, the old one
-    stays.
+    Everything may be running: readers see the old one until the new one is
+    complete and right, and then the new one. If it isn't, or anything fails, the
+    old one stays.
 
     For example:
       wallet rebuild

@@ -202,5 +202,5 @@ def _nowhere(_count: int) -> None:
 
 def _sentence(summary: SendSummary) -> str:
     rate = f" ({summary.sent / summary.seconds:,.0f}/s)" if summary.seconds else ""
-    bad = f"; {summary.bad:,} bad lines were not sent" if summary.bad else ""
-    return f"Sent {summary.sent:,} lines in {summary.seconds:.1f} s{rate}{bad}."
+    bad = f" Bad lines, not sent: {summary.bad:,}." if summary.bad else ""
+    return f"Lines sent: {summary.sent:,} in {summary.seconds:.1f} s{rate}.{bad}"

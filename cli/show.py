@@ -61,7 +61,7 @@ def show(wallet: WalletArgument, at: AtOption = None, json: JsonOption = False) 
 
     An answer about a time is final once nothing can be added before it any more,
     which is 15 seconds later; the answer says so. Credit that has run out by then
-    is not counted, to the microsecond. Lots are listed in the order they are burnt.
+    is not counted, to the microsecond. Lots stand in the order they are burnt.
 
     For example:
       wallet show wal_a1b2c3

@@ -44,7 +44,6 @@ class ShardStatus(Struct, frozen=True, kw_only=True):
     projection_lag: int | None
     models: dict[str, int]
     open_dead_letters: int
-    last_at: datetime
     halted: str | None
 
 
@@ -60,8 +59,8 @@ class Status(Struct, frozen=True, kw_only=True):
 def status(json: JsonOption = False) -> None:
     """Print where each shard stands: who owns it, and how far it and its readers are.
 
-    `lag` is how many commands wait to be decided; it is unknown while Kafka can't be
-    reached. A shard that stopped says why, and what to do.
+    `lag` is how many commands wait to be decided; it is unknown while Kafka can't
+    be reached. A shard that stopped says why, and what to do.
 
     For example:
       wallet status

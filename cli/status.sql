@@ -1,6 +1,6 @@
 -- name: shards
 -- Every shard with how far it is.
-SELECT shard, owner, epoch, claimed_at, next_offset, position, published, last_at, halted
+SELECT shard, owner, epoch, claimed_at, next_offset, position, published, halted
   FROM shards ORDER BY shard;
 
 -- name: topology

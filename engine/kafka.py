@@ -1,12 +1,14 @@
 """How clients reach Kafka: the addresses, and SASL and TLS where the settings ask for them."""
 
 from ssl import SSLContext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.helpers import create_ssl_context
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from engine.settings import InvalidSettingError, Settings
+
+if TYPE_CHECKING:
+    from faststream.security import BaseSecurity
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -54,8 +56,16 @@ def _ssl_context(settings: Settings) -> SSLContext:
     return context
 
 
-def broker_security(settings: Settings) -> BaseSecurity | None:
+def broker_security(settings: Settings) -> "BaseSecurity | None":
     """The same for FastStream's broker."""
+    # FastStream takes half a second to import, which commands that need only a client need not pay
+    from faststream.security import (  # noqa: PLC0415
+        BaseSecurity,
+        SASLPlaintext,
+        SASLScram256,
+        SASLScram512,
+    )
+
     options = client_options(settings)
     use_ssl, ssl_context = "ssl_context" in options, options.get("ssl_context")
     if not settings.kafka_security_protocol.startswith("SASL_"):

@@ -63,12 +63,13 @@ async def create_topics(settings: Settings) -> list[str]:
     """
     wanted = {topic.name: topic for topic in _new_topics(settings)}
     async with _admin(settings) as admin:
+        created: list[str] = []
         missing = wanted.keys() - await _visible(admin)
         if missing:
             response = await admin.create_topics([wanted[name] for name in sorted(missing)])
-            _raise_for_refusals(response.topic_errors, settings)
+            created = _created(response.topic_errors, settings)
         await _wait_until_visible(admin, wanted)
-    return sorted(missing)
+    return created
 
 
 async def describe_topics(settings: Settings) -> dict[str, TopicDescription]:
@@ -141,15 +142,16 @@ async def _wait_until_visible(admin: AIOKafkaAdminClient, wanted: dict[str, NewT
         await asyncio.sleep(_POLL_S)
 
 
-def _raise_for_refusals(answers: list[tuple[str, int, str | None]], settings: Settings) -> None:
+def _created(answers: list[tuple[str, int, str | None]], settings: Settings) -> list[str]:
     for name, code, message in answers:
-        # another process may create the same topics at this moment
+        # another process may have created the same topic a moment ago
         if code and for_code(code) is not TopicAlreadyExistsError:
             raise TopicsNotCreatedError(
                 f"the cluster at {settings.kafka_bootstrap} did not create topic {name}:"
                 f" {message or for_code(code).__name__} (WALLET_PARTITIONS={settings.partitions},"
                 f" WALLET_REPLICATION_FACTOR={settings.replication_factor})"
             )
+    return [name for name, code, _ in answers if not code]
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:

@@ -1,0 +1,178 @@
+"""What goes wrong is one line and an exit status, and never a traceback."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+
+COMMANDS = [
+    ["engine"],
+    ["projector"],
+    ["api"],
+    ["dev", "--data-dir", "never-made"],
+    ["send", "commands.jsonl"],
+    ["show", "wal_a"],
+    ["transactions", "wal_a"],
+    ["log"],
+    ["status"],
+    ["migrate"],
+    ["rebuild"],
+    ["dead-letters", "list"],
+    ["dead-letters", "show", "0:0"],
+    ["dead-letters", "retry", "0:0"],
+    ["dead-letters", "discard", "0:0"],
+]
+NEED_DATABASE = [
+    command for command in COMMANDS if command[0] not in {"engine", "projector", "api", "dev"}
+]
+NEED_DATABASE.remove(["send", "commands.jsonl"])
+
+
+@pytest.fixture(autouse=True)
+def commands_file(tmp_path, monkeypatch):
+    (tmp_path / "commands.jsonl").write_text("{}\n")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        # bound and not listening: it refuses, and nobody else can take it
+        yield listener.getsockname()[1]
+
+
+def run(*arguments, **environment):
+    return CliRunner(env=environment).invoke(app, arguments)
+
+
+def names(command):
+    return " ".join(command)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=names)
+def test_a_bad_setting_is_one_line_and_exit_status_2(command, tmp_path):
+    result = run(*command, WALLET_PARTITIONS="many")
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "WALLET_PARTITIONS" in result.stderr
+    assert "many" in result.stderr
+    assert not (tmp_path / "never-made").exists()
+
+
+@pytest.mark.parametrize("command", NEED_DATABASE, ids=names)
+def test_a_database_that_is_away_is_one_line_that_names_it(command, closed_port):
+    url = f"postgresql://wallet:s3cret@127.0.0.1:{closed_port}/money"
+
+    result = run(*command, WALLET_DATABASE_URL=url)
+
+    assert result.exit_code == 1, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert f"127.0.0.1:{closed_port}/money" in result.stderr
+    assert "WALLET_DATABASE_URL" in result.stderr
+    assert "wallet dev" in result.stderr
+    assert "s3cret" not in result.output
+
+
+def test_a_kafka_that_is_away_is_one_line_that_names_it(closed_port):
+    result = run("send", "commands.jsonl", WALLET_KAFKA_BOOTSTRAP=f"127.0.0.1:{closed_port}")
+
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert f"127.0.0.1:{closed_port}" in result.stderr
+    assert "WALLET_KAFKA_BOOTSTRAP" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://127.0.0.1/wallet", "postgresql://127.0.0.1:port/wallet", "127.0.0.1"]
+)
+def test_a_url_that_is_none_is_a_bad_setting(url):
+    result = run("status", WALLET_DATABASE_URL=url)
+
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert "WALLET_DATABASE_URL" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["show", "wallet-1"], "wallet-1"),
+        (["transactions", "wal_a b"], "wal_a b"),
+        (["log", "cus_1"], "cus_1"),
+        (["log", "wal_a", "--shard", "1"], "--shard"),
+        (["show", "wal_a", "--at", "yesterday"], "yesterday"),
+        (["show", "wal_a", "--at", "2026-05-24T10:00:00"], "zone"),
+        (["dead-letters", "show", "3"], "SHARD:OFFSET"),
+        (["dead-letters", "retry", "3:-1"], "SHARD:OFFSET"),
+        (["dead-letters", "discard", "x:1"], "SHARD:OFFSET"),
+        (["send", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["send", "."], "directory"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_one_line_and_exit_status_2(arguments, named):
+    result = run(*arguments)
+
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert named in result.stderr
+
+
+def test_text_from_outside_does_not_steer_the_terminal():
+    result = run("show", "wal_\x1b[2J")
+
+    assert "\x1b" not in result.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly():
+    """More is printed than a pipe holds, to a reader that has left."""
+    script = (
+        "from cli.main import app\n"
+        "from cli.output import say\n"
+        "@app.command()\n"
+        "def flood():\n"
+        "    for _ in range(100_000): say('a line')\n"
+        "app(['flood'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+
+    assert process.wait(timeout=30) == 1
+    assert errors == b""
+
+
+def test_what_is_still_in_the_buffer_at_the_end_is_no_traceback_either():
+    script = (
+        "from cli.main import app\n"
+        "from cli.output import say\n"
+        "@app.command()\n"
+        "def whisper():\n"
+        "    input()\n"
+        "    say('a line')\n"
+        "app(['whisper'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+
+    assert process.wait(timeout=30) == 1
+    assert errors == b""
