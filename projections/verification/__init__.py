@@ -3,7 +3,7 @@
 from projections.verification.errors import TopicsUnreachableError, VerificationError
 from projections.verification.findings import CHECKS, CheckResult, Finding
 from projections.verification.money import MoneyLine
-from projections.verification.proof import OnProgress, Progress, Proof, verify, verify_database
+from projections.verification.proof import OnProgress, Progress, Proof, verify, verify_through
 from projections.verification.shard import ShardProof
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "TopicsUnreachableError",
     "VerificationError",
     "verify",
-    "verify_database",
+    "verify_through",
 ]

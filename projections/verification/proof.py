@@ -7,6 +7,7 @@ assert proof.passed, proof.first
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Final
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer
@@ -31,6 +32,8 @@ from projections.verification.money import MoneyLine, add_up
 from projections.verification.queries import QUERIES
 from projections.verification.shard import ShardProof, ShardVerification
 from projections.verification.topic_partition import PartitionReader
+
+_FETCH_WAIT_MS: Final = 20
 
 
 class Progress(Struct, frozen=True):
@@ -77,21 +80,23 @@ async def verify(
     carried out; what does not hold is in the proof.
     """
     async with _connected(settings) as connection:
-        verification = _Verification(connection, await _final_instant(connection), on_progress)
-        await verification.database(shards)
-        if kafka:
-            await verification.topics(settings)
-        return verification.proof()
+        return await verify_through(connection, settings if kafka else None, shards, on_progress)
 
 
-async def verify_database(
+async def verify_through(
     connection: Connection,
+    topics: Settings | None = None,
     shards: Collection[int] | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> Proof:
-    """As `verify`, without the topics and through the caller's connection."""
+    """As `verify`, through the caller's connection, and the topics only if their settings are given.
+
+    In a transaction the connection sees what that has changed; it has to be REPEATABLE READ.
+    """
     verification = _Verification(connection, await _final_instant(connection), on_progress)
     await verification.database(shards)
+    if topics is not None:
+        await verification.topics(topics)
     return verification.proof()
 
 
@@ -210,6 +215,8 @@ async def _reaching_topics(settings: Settings) -> AsyncIterator[AIOKafkaConsumer
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
+        # a fetch that waits for records past the end holds up what is asked next
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
     try:
         await _check_topics_exist(settings)

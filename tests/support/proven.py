@@ -16,7 +16,7 @@ from engine.wallet import encode_wallet, fingerprint
 from projections.catalog import find_live
 from projections.models import PROJECTIONS
 from projections.projector import advance, read_behind
-from projections.verification import Proof, verify_database
+from projections.verification import Proof, verify_through
 from schemas.entries import Entry, decode_entry, encode_entry
 from schemas.events import TAGS
 from tests.support.history import HistoryBuilder
@@ -85,7 +85,7 @@ class Proven:
 
     async def verify(self, *shards: int) -> Proof:
         """Verify these shards, or all; within the transaction that the connection is in, if any."""
-        return await verify_database(self.database, shards or None)
+        return await verify_through(self.database, None, shards or None)
 
     def position_of(self, kind: type, after: int = 0) -> int:
         """The first entry of this kind from a position on."""
