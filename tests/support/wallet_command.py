@@ -84,10 +84,10 @@ async def finish(process: Process, stdin: bytes = b"") -> Done:
     """Wait for a command that was started, with nothing more to read after `stdin`."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            out, err = await process.communicate(stdin)
+            out, err = await process.communicate(stdin if process.stdin else None)
     except BaseException:
         process.kill()
-        await process.communicate()
+        await process.wait()
         raise
     assert process.returncode is not None
     return Done(process.returncode, out.decode(), err.decode())

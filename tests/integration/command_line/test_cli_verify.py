@@ -1,0 +1,78 @@
+"""`wallet verify` says what holds and what does not, and its exit status says the same."""
+
+import asyncpg
+import pytest
+
+from engine.settings import Settings
+from schemas.events import Debited
+from tests.support.proven import Proven, busy_history
+from tests.support.wallet_command import run
+
+
+@pytest.fixture
+async def proven(migrated: Settings, connection: asyncpg.Connection) -> Proven:
+    return await Proven.write(connection, busy_history(rounds=3))
+
+
+async def test_a_proof_is_shown_with_its_books_and_roots(proven, migrated):
+    done = await run(migrated, "verify", "--no-kafka")
+    assert done.status == 0, done.out
+    assert done.out.splitlines()[-1] == "PASS: everything above holds."
+    assert "FAIL" not in done.out
+    proof = (await run(migrated, "verify", "--no-kafka", "--json")).document
+    assert proof["passed"] is True
+    for check in proof["checks"]:
+        assert check["claim"] in done.out
+        assert check["failed"] == 0
+    assert proof["shards"][0]["root"] in done.out
+    topped_up = {line["currency"]: line["topped_up"] for line in proof["books"]}
+    # each in its own minor unit
+    assert f" {topped_up['GHS'] / 100:.2f} " in done.out
+    assert f" {topped_up['JPY']:,} " in done.out
+    assert f" {topped_up['KWD'] / 1000:.3f} " in done.out
+
+
+async def test_the_first_bad_entry_is_named_and_the_status_is_1(proven, migrated):
+    position = proven.position_of(Debited)
+    await proven.edit_entry(position, amount=1)
+    done = await run(migrated, "verify", "--no-kafka")
+    assert done.status == 1
+    assert done.out.splitlines()[-1].startswith(f"FAIL: first, shard 0, position {position}: ")
+    json = await run(migrated, "verify", "--no-kafka", "--json")
+    assert json.status == 1
+    assert json.document["passed"] is False
+    assert json.document["first"]["position"] == position
+
+
+async def test_one_shard_alone(proven, migrated):
+    await Proven.write(proven.database, busy_history(shard=1, rounds=1))
+    await proven.tamper("DELETE FROM log WHERE shard = 1 AND position = 3")
+    assert (await run(migrated, "verify", "--no-kafka", "--shard", "0")).status == 0
+    assert (await run(migrated, "verify", "--no-kafka", "--shard", "1")).status == 1
+    unknown = await run(migrated, "verify", "--no-kafka", "--shard", "7")
+    assert unknown.status == 1
+    assert unknown.err == "wallet: There is no shard 7; there are 0, 1.\n"
+
+
+async def test_what_a_real_engine_leaves_behind_passes_with_its_topics(running, connection):
+    """Nothing has been sent yet, so the topics are empty and there is one shard a partition."""
+    done = await run(running, "verify", "--json")
+    assert done.status == 0, done.out
+    assert {"commands_topic", "events_topic"} <= {c["name"] for c in done.document["checks"]}
+
+
+async def test_topics_that_cannot_be_reached_prove_nothing(proven, migrated, connection):
+    await connection.execute(
+        "INSERT INTO topology (commands_topic, events_topic, partitions) VALUES ('a', 'b', 1)"
+    )
+    away = migrated.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    done = await run(away, "verify")
+    assert (done.status, done.out) == (1, "")
+    assert "--no-kafka" in done.err
+    assert done.err.count("\n") == 1
+
+
+async def test_a_database_without_tables_is_said_so(settings):
+    done = await run(settings, "verify", "--no-kafka")
+    assert done.status == 1
+    assert "wallet migrate" in done.err
