@@ -216,19 +216,27 @@ class Deciding:
         identity = received.conflict_id
         if self._decided_for(identity) is not None:
             return
-        foreign = rejection is None
+        staged = _Staged(received.command.wallet_id, wallet, received.offset)
+        try:
+            data = self._refuse(staged, received, rejection)
+        except Exception as error:  # noqa: BLE001 a defect in deciding must cost one command
+            self._failed(received, error)
+            return
+        self._keep(staged, data)
+        self._outcomes[identity] = received.body
+
+    def _refuse(
+        self, staged: _Staged, received: Received, rejection: Rejection | None
+    ) -> list[bytes]:
+        # a sender who took the wallet for another's is not told whose it is
+        owner = None if rejection is None else staged.wallet
         if rejection is None:
-            decision = decide(wallet, received.command, self._now)
+            decision = decide(staged.wallet, received.command, self._now)
             if not isinstance(decision, Rejection):
                 raise TypeError("a foreign command was accepted")
             rejection = decision
-        staged = _Staged(received.command.wallet_id, wallet, received.offset)
-        staged.refuse(rejection, received, identity)
-        # a sender who took the wallet for another's is not told whose it is
-        owner = None if foreign else wallet
-        data = staged.encode(self._shard, self._append.to_position, self._now, owner)
-        self._keep(staged, data)
-        self._outcomes[identity] = received.body
+        staged.refuse(rejection, received, received.conflict_id)
+        return staged.encode(self._shard, self._append.to_position, self._now, owner)
 
     def _decide(self, received: Received, wallet: Wallet | None) -> None:
         command = received.command

@@ -11,8 +11,8 @@ from engine.kafka import client_options
 from engine.settings import Settings
 from schemas.instants import to_microseconds
 
-RECORD_BATCH_BYTES_MAX: Final = 900 * 1024
-"""Below the topic's `max.message.bytes`, with room for the batch's own header."""
+RECORD_BATCH_BYTES_MAX: Final = 1000 * 1024
+"""Below the topic's `max.message.bytes`, and above all that the largest command causes."""
 
 
 class ShardProducer:

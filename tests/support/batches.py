@@ -58,4 +58,6 @@ def decide_all(
         deciding.command(received)
     for letter in intake.dead_letters:
         deciding.dead_letter(letter)
+    if not consumed:
+        return deciding.finish(tip.offset, tip.last_record)
     return deciding.finish(consumed[-1].offset + 1, record_digest(consumed[-1]))
