@@ -19,13 +19,17 @@ from api.failures import UNEXPECTED
 from api.reads import utc_now
 from schemas.resources import Failure
 
+_PATH_BYTES_MAX = 1_000
 _CALLERS_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 _log = logging.getLogger(__name__)
 
 
 class AccessLine(Struct, frozen=True, kw_only=True):
-    """One request. `path` is as it was sent; no `status` means that there was no answer."""
+    """One request. No `status` means that there was no answer.
+
+    `path` is as it was sent, up to its thousandth byte.
+    """
 
     time: datetime
     request_id: str
@@ -110,7 +114,7 @@ def _line(scope: HTTPScope, request_id: str, status: int | None, duration_ms: fl
         request_id=request_id,
         client=client[0] if client else None,
         method=scope["method"],
-        path=scope["raw_path"].decode("ascii", "replace"),
+        path=scope["raw_path"][:_PATH_BYTES_MAX].decode("ascii", "replace"),
         status=status,
         duration_ms=duration_ms,
     )

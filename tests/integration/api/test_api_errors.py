@@ -235,6 +235,16 @@ async def test_every_answer_has_a_request_id_that_its_log_line_has(filled, caplo
     assert all("\n" not in each.message for each in caplog.records)
 
 
+async def test_a_long_path_does_not_fill_the_log(filled, caplog) -> None:
+    caplog.set_level(logging.INFO, "api.access_log")
+    answer = await filled.get("/v1/wallets/wal_" + "a" * 20_000)
+    assert answer.status_code == 404
+    (line,) = (
+        json.loads(each.message) for each in caplog.records if each.name == "api.access_log"
+    )
+    assert len(line["path"]) == 1_000
+
+
 @pytest.mark.parametrize(
     ("given", "taken"),
     [("abc-123_X.y", True), ("a" * 64, True), ("a" * 65, False), ("a b", False), ('"}', False)],

@@ -204,6 +204,8 @@ async def test_limits_bound_the_page(client, connection) -> None:
     assert [each["amount"] for each in everything] == list(range(101, 0, -1))
     rest = (await client.get(path, params={"after": everything[-2]["id"]})).json()
     assert ([t["amount"] for t in rest["data"]], rest["has_more"]) == ([1], False)
+    full = (await client.get(path, params={"after": everything[-3]["id"], "limit": 2})).json()
+    assert ([t["amount"] for t in full["data"]], full["has_more"]) == ([2, 1], False)
 
 
 async def test_an_expired_lots_transaction_comes_with_its_entry(client, connection, clock) -> None:
