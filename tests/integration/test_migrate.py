@@ -108,6 +108,15 @@ async def test_a_bad_file_leaves_nothing_and_the_ones_before_it_stay(
     assert await migrate(database_url, [directory]) == ["x/0002_b.sql", "x/0003_c.sql"]
 
 
+async def test_a_file_is_applied_and_recorded_together(tmp_path, database_url, connection):
+    taken = "INSERT INTO migrations (name, sha256) VALUES ('x/0001_a.sql', '')"
+    directory = write(tmp_path / "x", n0001_a=f"CREATE TABLE a (); {taken}")
+
+    with pytest.raises(MigrationFailedError, match="duplicate key"):
+        await migrate(database_url, [directory])
+    assert await connection.fetchval("SELECT to_regclass('a')") is None
+
+
 async def test_many_at_once_apply_each_file_once(tmp_path, database_url, connection):
     # only with the lock does one see what the other did: both would create the table
     slow = "SELECT pg_sleep(0.05); CREATE TABLE a (n integer)"

@@ -58,7 +58,7 @@ async def keeping_up(url):
 
 
 async def generations(connection):
-    """(name, generation) of all there are, and the tables that really exist, which must agree."""
+    """(name, generation) of the live ones; the tables are those of all that the catalog names."""
     rows = await connection.fetch("SELECT name, generation, live FROM projections ORDER BY 1, 2")
     tables = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_[0-9]+$' ORDER BY 1"
@@ -180,38 +180,35 @@ async def test_a_rebuild_under_load_ends_equal_to_the_live_one(url, connection):
     assert load.reads > 0
 
 
-async def live_goes_ahead(connection, name, history):
-    """More entries, which the live generation has and the new one has not."""
-    await history.write(connection)
-    await catch_up(connection, [PROJECTIONS[name]])
-
-
-@pytest.mark.parametrize("ahead", [300, 6_000])
-async def test_the_flip_never_goes_back(url, connection, monkeypatch, ahead):
+@pytest.mark.parametrize(
+    ("ahead", "new_shard", "attempts"), [(300, 0, 1), (6_000, 0, 2), (1, 1, 2)]
+)
+async def test_the_flip_never_goes_back(url, connection, monkeypatch, ahead, new_shard, attempts):
     """`ahead` entries come between the catching up and the flip: few are taken in by the flip
-    itself, for many it lets go and catches up again."""
+    itself; for many, or a new shard, it lets go and catches up again."""
     history = HistoryBuilder().create("wal_a").topup("wal_a", 1)
-    shard_2 = HistoryBuilder(2).create("wal_c")
     await history.write(connection)
     await catch_up(connection)
-    original, calls = rebuilding._Rebuild._flip, []
+    original, live = rebuilding._Rebuild._flip, []
 
     async def flip_late(self):
-        if not calls:
+        if not live:
             for _ in range(ahead):
                 history.topup("wal_a", 1)
-            await shard_2.write(connection)
-            await live_goes_ahead(connection, "wallets", history)
-        calls.append(await positions(connection))
+            if new_shard:
+                await HistoryBuilder(new_shard).create("wal_c").write(connection)
+            await history.write(connection)
+            await catch_up(connection, [PROJECTIONS["wallets"]])
+        live.append(await positions(connection))
         return await original(self)
 
     monkeypatch.setattr(rebuilding._Rebuild, "_flip", flip_late)
     await rebuild(url, "wallets")
 
     now = await positions(connection)
-    assert calls[0]["wallets", 0] == len(history.entries)
-    assert calls[0]["wallets", 2] == 1
-    assert all(now[key] >= position for key, position in calls[0].items())
+    assert live[0]["wallets", 0] == len(history.entries) == ahead + 2
+    assert all(now[key] >= position for key, position in live[0].items())
+    assert len(live) == attempts
     assert await connection.fetchval("SELECT balance FROM wallets WHERE version > 1") == ahead + 1
     await catch_up(connection)
     assert await differences(connection) == []
@@ -243,6 +240,7 @@ async def test_a_rebuild_that_dies_leaves_the_live_model_and_the_next_one_is_cle
     assert await generations(connection) == sorted(
         (name, report.generation if name == "lots" else 1) for name in PROJECTIONS
     )
+    assert await connection.fetchval("SELECT count(*) FROM projections") == len(PROJECTIONS)
     assert await differences(connection) == []
 
 

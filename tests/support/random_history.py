@@ -50,6 +50,7 @@ STEPS = st.lists(
         metadata=st.integers(0, len(_METADATA) - 1),
         again=st.sampled_from([False] * 9 + [True]),
     ),
+    min_size=10,
     max_size=60,
 )
 
