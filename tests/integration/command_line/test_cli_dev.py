@@ -92,7 +92,8 @@ async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(dev, po
     settings = await ready(process)
     sent = await run(settings, "send", "--wait", str(file))
     assert [outcome["outcome"] for outcome in sent.documents] == ["accepted", "accepted"]
-    assert await _get(port, "/v1/wallets/wal_a") == 200
+    seen = "{partition}:{offset}".format(**sent.documents[-1])
+    assert await _get(port, f"/v1/wallets/wal_a?wait_for={seen}") == 200
     children = family(process)
     process.send_signal(signal.SIGTERM)
     done = await finish(process)
@@ -118,7 +119,7 @@ async def test_infra_only_is_ready_for_processes_by_hand_and_leaves_no_orphans(d
     async with asyncio.timeout(START_TIMEOUT_S):
         addresses = json.loads(await process.stdout.readline())
     connection = await asyncpg.connect(addresses["database_url"])
-    assert await connection.fetchval("SELECT count(*) FROM log") == 0
+    assert await connection.fetchval("SELECT to_regclass('wallets')::text") == "wallets"
     await connection.close()
     children = family(process)
     assert children

@@ -1,5 +1,7 @@
 """`wallet verify` says what holds and what does not, and its exit status says the same."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -7,6 +9,8 @@ from engine.settings import Settings
 from schemas.events import Debited
 from tests.support.proven import Proven, busy_history
 from tests.support.wallet_command import run
+
+_ALL_CLAIMED = "SELECT count(*) > 0 AND bool_and(lease IS NOT NULL) FROM shards"
 
 
 @pytest.fixture
@@ -56,9 +60,13 @@ async def test_one_shard_alone(proven, migrated):
 
 async def test_what_a_real_engine_leaves_behind_passes_with_its_topics(running, connection):
     """Nothing has been sent yet, so the topics are empty and there is one shard a partition."""
+    async with asyncio.timeout(30):
+        while not await connection.fetchval(_ALL_CLAIMED):
+            await asyncio.sleep(0.05)
     done = await run(running, "verify", "--json")
     assert done.status == 0, done.out
     assert {"commands_topic", "events_topic"} <= {c["name"] for c in done.document["checks"]}
+    assert len(done.document["shards"]) == running.partitions
 
 
 async def test_topics_that_cannot_be_reached_prove_nothing(proven, migrated, connection):
