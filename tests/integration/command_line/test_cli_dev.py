@@ -105,7 +105,8 @@ async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(dev, po
     settings = await ready(process)
     assert (await run(settings, "show", "wal_a", "--json")).document["balance"] == 500
     children = family(process)
-    (engine,) = [p for p in children if p.cmdline()[-1] == "engine"]
+    own = psutil.Process(process.pid).children()
+    (engine,) = [child for child in own if child.cmdline()[-1:] == ["engine"]]
     engine.kill()
     done = await finish(process)
     assert done.status == 1
