@@ -169,8 +169,8 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return await ShardLog.connect(shard, self._settings)
 
     async def _claim(self, membership: PartitionMembership, log: ShardLog) -> Lease:
-        self._check_partitions()
         row = await log.claim(self._owner_name)
+        self._check_partitions()
         await check_shard(self._settings, self._inspector, log, row)
         connect = partial(ShardProducer.connect, self._settings, log.shard)
         return Lease(

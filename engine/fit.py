@@ -39,12 +39,16 @@ async def register_topology(settings: Settings) -> int:
         await connection.execute(
             _REGISTER, settings.commands_topic, settings.events_topic, partitions
         )
+        _check_topology(settings, partitions, await connection.fetchrow("SELECT * FROM topology"))
         await connection.execute(_ADD_SHARDS, partitions)
-        row = await connection.fetchrow("SELECT * FROM topology")
     except asyncpg.UndefinedTableError:
         raise SetupError("The database has no tables yet: run `wallet migrate` first.") from None
     finally:
         await connection.close()
+    return partitions
+
+
+def _check_topology(settings: Settings, partitions: int, row: asyncpg.Record | None) -> None:
     if row is None or (row["commands_topic"], row["events_topic"]) != (
         settings.commands_topic,
         settings.events_topic,
@@ -56,7 +60,6 @@ async def register_topology(settings: Settings) -> int:
             " WALLET_COMMANDS_TOPIC and WALLET_EVENTS_TOPIC."
         )
     check_partitions(settings, partitions, row["partitions"])
-    return partitions
 
 
 def check_partitions(settings: Settings, found: int, recorded: int) -> None:

@@ -27,6 +27,10 @@ from engine.wallet import Wallet
 logger = logging.getLogger(__name__)
 
 DUE_WALLETS_MAX: Final = 200
+ENTRIES_MAX: Final = 10_000
+"""A batch ends with the command that reaches this: a thousand lots of a wallet can expire at once."""
+BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
+QUEUE_BYTES_MAX: Final = 64 * 1024 * 1024
 _DUE_POLL_S: Final = 0.5
 _IDLE_S: Final = 0.2
 _FINISH_S: Final = 3.0
@@ -84,6 +88,7 @@ class Lease:
         self._placement = Placement(row.shard, row.next_offset)
         self._cache = WalletCache(settings.cached_wallets_max)
         self._pending: deque[Record] = deque()
+        self._pending_bytes = 0
         self._paused = False
         self._wake = asyncio.Event()
         self._stopping = False
@@ -98,6 +103,8 @@ class Lease:
         self._failures_in_row = 0
         self._batch_max = settings.batch_commands_max
         self._refused: dict[int, str] = {}
+        self._due_max = DUE_WALLETS_MAX
+        self._unexpirable: set[str] = set()
         self._fenced_published = row.published
 
     def deliver(self, records: Sequence[Record]) -> None:
@@ -105,7 +112,8 @@ class Lease:
         verdict = self._placement.place(records[0].offset, records[-1].offset)
         if verdict == "accept":
             self._pending.extend(records)
-            if len(self._pending) >= self._settings.queue_commands_max:
+            self._pending_bytes += sum(map(_size, records))
+            if self._filled(1.0):
                 self._paused = True
                 self._flow.pause()
             self._wake.set()
@@ -201,15 +209,33 @@ class Lease:
         except TimeoutError:
             logger.info("shard %d is left with unpublished entries", self.shard)
 
+    def _filled(self, share: float) -> bool:
+        return (
+            len(self._pending) >= self._settings.queue_commands_max * share
+            or self._pending_bytes >= QUEUE_BYTES_MAX * share
+        )
+
     def _take(self) -> list[Record]:
-        records = list(islice(self._pending, self._batch_max))
+        records: list[Record] = []
+        taken_bytes = 0
+        for record in islice(self._pending, self._batch_max):
+            taken_bytes += _size(record)
+            if taken_bytes > BATCH_BYTES_MAX and records:
+                taken_bytes -= _size(record)
+                break
+            records.append(record)
         for _ in records:
             self._pending.popleft()
-        if self._paused and len(self._pending) < self._settings.queue_commands_max // 2:
+        self._pending_bytes -= taken_bytes
+        if self._paused and not self._filled(0.5):
             self._paused = False
             if self._judging is None:
                 self._flow.resume()
         return records
+
+    def _put_back(self, records: Sequence[Record]) -> None:
+        self._pending.extendleft(reversed(records))
+        self._pending_bytes += sum(map(_size, records))
 
     def _now(self) -> datetime:
         return max(self._clock(), self._tip.last_at)
@@ -239,14 +265,23 @@ class Lease:
             ]
         )
         deciding = self._deciding(states, recorded, in_flight)
+        end = records[-1].offset
         for received in intake.commands:
             deciding.command(received)
+            if deciding.entries >= ENTRIES_MAX:
+                end = received.offset
+                break
+        if end != records[-1].offset:
+            self._put_back([record for record in records if record.offset > end])
+            records = [record for record in records if record.offset <= end]
         for letter in intake.dead_letters:
-            deciding.dead_letter(letter)
-        batch = deciding.finish(records[-1].offset + 1, record_digest(records[-1]))
+            if letter.offset <= end:
+                deciding.dead_letter(letter)
+        batch = deciding.finish(end + 1, record_digest(records[-1]))
         batch.append.forwards = [
             ForwardRow(offset=stray.offset, home=stray.home, home_offset=home_offset)
             for stray, home_offset in zip(intake.strays, home_offsets, strict=True)
+            if stray.offset <= end
         ]
         await self._hand_over(batch, records)
 
@@ -270,13 +305,18 @@ class Lease:
 
     async def _decide_due(self) -> None:
         self._due = False
-        due = await self._log.read_due(self._now(), DUE_WALLETS_MAX)
+        due = await self._log.read_due(self._now(), self._due_max)
         states = await self._states({wallet_id for _, wallet_id in due})
         deciding = self._deciding(states, {}, {})
+        expired = set()
         for wallet_id in states:
-            deciding.wallet_due(wallet_id)
+            if deciding.entries >= ENTRIES_MAX:
+                break
+            if wallet_id not in self._unexpirable:
+                deciding.wallet_due(wallet_id)
+            expired.add(wallet_id)
         batch = deciding.finish(self._tip.offset, self._tip.last_record)
-        batch.append.due_removed = due
+        batch.append.due_removed = [row for row in due if row[1] in expired]
         if await self._hand_over(batch, ()) and await self._settle():
             self._due_done.set()
         else:
@@ -358,19 +398,24 @@ class Lease:
         try:
             await appending
         except DataRefusedError as error:
-            self._pending.extendleft(reversed(decided_on_it))
+            self._put_back(decided_on_it)
             self._halve(error)
             return False
         self._batch_max = min(self._batch_max * 2, self._settings.batch_commands_max)
+        self._due_max = min(self._due_max * 2, DUE_WALLETS_MAX)
         return True
 
     def _halve(self, error: DataRefusedError) -> None:
         records = self._appending_records
-        if not records:
+        due = [] if self._decided is None else self._decided.append.due_removed
+        if not records and not due:
             raise error
         self._tip = self.committed
         self._decided = None
-        self._pending.extendleft(reversed(records))
+        if due:
+            self._halve_due(due, error)
+            return
+        self._put_back(records)
         if len(records) == 1:
             logger.error(
                 "refused_by_database shard=%d offset=%d: the command is a dead letter: %s",
@@ -380,6 +425,19 @@ class Lease:
             )
             self._refused = {records[0].offset: clean_detail(str(error))}
         self._batch_max = max(1, len(records) // 2)
+
+    def _halve_due(self, due: Sequence[tuple[datetime, str]], error: DataRefusedError) -> None:
+        self._due_max = max(1, len(due) // 2)
+        if len(due) == 1:
+            wallet_id = due[0][1]
+            logger.error(
+                "refused_by_database shard=%d wallet=%s: its lots that have run out stay worth"
+                " nothing, but no entry says so: %s",
+                self.shard,
+                wallet_id,
+                error,
+            )
+            self._unexpirable.add(wallet_id)
 
     async def _watch_due(self) -> None:
         while True:
@@ -394,3 +452,7 @@ class Lease:
             self._due = True
             self._wake.set()
             await self._due_done.wait()
+
+
+def _size(record: Record) -> int:
+    return len(record.value or b"") + len(record.key or b"")

@@ -19,7 +19,7 @@ from engine.errors import ClockRefusedError, DataRefusedError, LeaseLostError, S
 from engine.merkle import Frontier, Tile
 from engine.settings import Settings
 from engine.sql import load_queries
-from engine.wallet import Wallet, decode_wallet, fingerprint
+from engine.wallet import HistoryError, Wallet, decode_wallet, fingerprint
 from schemas.entries import SCHEMA_VERSION, decode_entry
 from schemas.events import CommandRejected
 
@@ -321,17 +321,21 @@ class ShardLog:
     def _replay(self, wallet: Wallet | None, data: bytes) -> Wallet:
         try:
             event = decode_entry(data).event
-        except msgspec.ValidationError as error:
-            raise ShardHaltedError(
-                "log_unreadable",
-                f"Shard {self.shard} holds an entry that this release cannot read ({error}):"
-                " start the newer release here as well.",
-            ) from error
+        except msgspec.DecodeError as error:
+            raise self._unreadable(error) from error
         if isinstance(event, CommandRejected):
-            raise ShardHaltedError(
-                "log_unreadable", f"Shard {self.shard} holds a rejection that has a version."
-            )
-        return evolve(wallet, event)
+            raise self._unreadable("A rejection has a version.")
+        try:
+            return evolve(wallet, event)
+        except HistoryError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, reason: object) -> ShardHaltedError:
+        return ShardHaltedError(
+            "log_unreadable",
+            f"Shard {self.shard} holds an entry that this release cannot follow ({reason}). If a"
+            " newer release wrote it, start that one here as well; otherwise run `wallet verify`.",
+        )
 
     async def read_due(self, now: datetime, wallets_max: int) -> list[tuple[datetime, str]]:
         """(moment, wallet) of lots that have run out by `now`, the earliest first."""

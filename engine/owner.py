@@ -50,6 +50,7 @@ class ShardOwner:
         self._lease: Lease | None = None
         self._failures = 0
         self._fenced_at: int | None = None
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -67,6 +68,7 @@ class ShardOwner:
 
     async def stop(self) -> None:
         """End within a few seconds, whether or not the database answers."""
+        self._stopping = True
         task, self._task = self._task, None
         if task is None:
             return
@@ -88,7 +90,7 @@ class ShardOwner:
             except Exception as error:
                 logger.warning("lease_ended shard=%d: %r; claiming again", self.shard, error)
                 logger.debug("shard %d", self.shard, exc_info=error)
-            else:
+            if self._stopping:
                 return
             await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
             self._failures += 1

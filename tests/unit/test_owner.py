@@ -1,0 +1,185 @@
+"""When a partition's owner claims, and when it leaves the shard alone."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine import owner as owner_module
+from engine.batch import Tip
+from engine.errors import LeaseLostError, ShardHaltedError
+from engine.owner import ShardOwner
+from tests.support.batches import start
+from tests.support.polling import poll
+
+
+class Partition:
+    """What the consumer would do, written down."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.member = True
+
+    def seek(self, offset: int) -> None:
+        self.done.append(f"seek {offset}")
+
+    def pause(self) -> None:
+        self.done.append("pause")
+
+    def resume(self) -> None:
+        self.done.append("resume")
+
+    async def beginning_offset(self) -> int:
+        return 0
+
+    async def prove(self, offset: int) -> None:
+        self.done.append(f"prove {offset}")
+        if not self.member:
+            raise ConnectionError("not a member")
+
+
+class Log:
+    def __init__(self) -> None:
+        self.closed = False
+        self.halted: str | None = None
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def halt(self, reason: str) -> None:
+        self.halted = reason
+
+
+class Work:
+    """A lease that works until it is stopped, or told to fail."""
+
+    def __init__(self, at: int = 7) -> None:
+        self.committed: Tip = start(offset=at)
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.when_stopped: Exception | None = None
+        self.delivered: list[Any] = []
+
+    def deliver(self, records: Any) -> None:
+        self.delivered.append(records)
+
+    def stop(self) -> None:
+        if self.when_stopped is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(self.when_stopped)
+
+    async def run(self) -> None:
+        await self.ended
+
+
+class House:
+    """An owner with all that it has to do with."""
+
+    def __init__(self, lease: Callable[[], Work] = Work) -> None:
+        self.partition = Partition()
+        self.logs: list[Log] = []
+        self.leases: list[Work] = []
+        self.make = lease
+        self.refuse: Exception | None = None
+        owner: Any = ShardOwner
+        self.owner: ShardOwner = owner(3, self.partition, self.connect, self.claim)
+
+    async def connect(self, _: int) -> Log:
+        self.logs.append(Log())
+        return self.logs[-1]
+
+    async def claim(self, _: Log) -> Work:
+        self.partition.done.append("claim")
+        if self.refuse is not None:
+            raise self.refuse
+        self.leases.append(self.make())
+        return self.leases[-1]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner_module, "_BACK_OFF_S", (0.001,))
+
+
+async def test_the_partition_is_sought_and_resumed_only_after_the_claim() -> None:
+    house = House()
+    house.owner.deliver(["too early"])
+    house.owner.start()
+    await poll(lambda: house.owner.committed)
+    assert house.partition.done == ["claim", "seek 7", "resume"]
+    house.owner.deliver(["records"])
+    assert house.leases[0].delivered == [["records"]]
+    await house.owner.stop()
+    assert house.logs[0].closed
+    assert house.partition.done[-1] == "pause"
+
+
+async def test_a_fenced_worker_claims_again_only_as_a_proven_member() -> None:
+    house = House()
+    house.partition.member = False
+    house.owner.start()
+    await poll(lambda: house.leases)
+    house.leases[0].ended.set_exception(LeaseLostError("fenced"))
+    await poll(lambda: house.partition.done.count("prove 7") > 3)
+    assert house.partition.done.count("claim") == 1
+    house.partition.member = True
+    await poll(lambda: len(house.leases) == 2)
+    assert house.partition.done.count("claim") == 2
+    await house.owner.stop()
+
+
+async def test_a_lease_that_fails_otherwise_is_claimed_again() -> None:
+    house = House()
+    house.owner.start()
+    await poll(lambda: house.leases)
+    house.leases[0].ended.set_exception(ConnectionResetError())
+    await poll(lambda: len(house.leases) == 2)
+    assert house.logs[0].closed
+    await house.owner.stop()
+
+
+async def test_a_lease_that_fails_while_it_is_stopped_is_not_claimed_again() -> None:
+    house = House()
+    house.owner.start()
+    await poll(lambda: house.owner.committed)
+    house.leases[0].when_stopped = ConnectionResetError()
+    await asyncio.wait_for(house.owner.stop(), 1)
+    assert len(house.leases) == 1
+
+
+async def test_a_claim_that_fails_is_tried_until_it_holds() -> None:
+    house = House()
+    house.refuse = ConnectionRefusedError()
+    house.owner.start()
+    await poll(lambda: house.partition.done.count("claim") > 3)
+    assert all(log.closed for log in house.logs[:-1])
+    house.refuse = None
+    await poll(lambda: house.leases)
+    await house.owner.stop()
+
+
+async def test_a_halted_shard_stays_halted_and_says_why() -> None:
+    house = House()
+    house.refuse = ShardHaltedError("some_code", "What to do.")
+    house.owner.start()
+    await poll(lambda: house.logs and house.logs[0].closed)
+    assert house.logs[0].halted == "some_code: What to do."
+    await asyncio.sleep(0.05)
+    assert house.partition.done.count("claim") == 1
+    await house.owner.stop()
+
+
+async def test_an_owner_that_never_gets_its_claim_can_be_stopped() -> None:
+    house = House()
+
+    async def never(_: Log) -> Work:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    owner: Any = ShardOwner
+    stuck: ShardOwner = owner(3, house.partition, house.connect, never)
+    stuck.start()
+    await poll(lambda: house.logs)
+    await asyncio.wait_for(stuck.stop(), 1)
+    assert house.logs[0].closed
