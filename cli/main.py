@@ -13,6 +13,7 @@ from cli.send import send
 from cli.show import show
 from cli.status import status
 from cli.transactions import transactions
+from cli.verify import verify
 
 _START = "Start"
 _USE = "Use"
@@ -49,6 +50,7 @@ app.command(rich_help_panel=_USE)(transactions)
 app.command(rich_help_panel=_USE)(log)
 
 app.command(rich_help_panel=_OPERATE)(status)
+app.command(rich_help_panel=_OPERATE)(verify)
 app.command(rich_help_panel=_OPERATE)(migrate)
 app.command(rich_help_panel=_OPERATE)(rebuild)
 app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_OPERATE)

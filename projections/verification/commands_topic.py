@@ -58,6 +58,7 @@ class CommandsTopicCheck:
 
     async def run(self, reader: PartitionReader, on_page: Callable[[int], None]) -> None:
         """Reads what the topic still has of the decided records."""
+        self._findings.checked(_CHECK, 0)
         begin, end = await reader.extent()
         stop = self._proof.next_offset
         if end < stop:

@@ -45,6 +45,7 @@ class EventsTopicCheck:
 
     async def run(self, reader: PartitionReader, on_page: Callable[[int], None]) -> None:
         """Reads all that the topic has."""
+        self._findings.checked(_CHECK, 0)
         begin, end = await reader.extent()
         async for records in reader.pages(begin, end):
             await self._page(records, begin)

@@ -109,6 +109,7 @@ class ModelsCheck:
     async def _check_zero_sum(self, connection: Connection) -> None:
         if "postings" not in self._names:
             return
+        self._findings.checked("zero_sum", 0)
         for row in await connection.fetch(QUERIES["postings_sums"], self._shard):
             self._findings.checked("zero_sum", row["lines"])
             if row["sum"]:

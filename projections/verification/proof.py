@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from asyncpg import Connection
 from msgspec import Struct
@@ -169,6 +169,12 @@ class _Verification:
         if partitions is None:
             return
         async with _reaching_topics(settings) as consumer:
+            # once for all: aiokafka's `stop` can hang right after a new assignment
+            topics = (settings.commands_topic, settings.events_topic)
+            shards = [proof.shard for proof in self._proofs]
+            places = [TopicPartition(topic, shard) for topic in topics for shard in shards]
+            consumer.assign(places)
+            consumer.pause(*places)
             for proof in self._proofs:
                 commands = PartitionReader(consumer, settings.commands_topic, proof.shard)
                 check = CommandsTopicCheck(self._findings, self._connection, proof, partitions)

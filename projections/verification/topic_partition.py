@@ -21,7 +21,7 @@ class Extent(NamedTuple):
 
 
 class PartitionReader:
-    """Reads one partition through a consumer outside of any group."""
+    """Reads one partition through a consumer that it is assigned to, and paused for."""
 
     def __init__(self, consumer: AIOKafkaConsumer, topic: str, partition: int) -> None:
         self._consumer = consumer
@@ -39,8 +39,8 @@ class PartitionReader:
     async def pages(self, begin: int, stop: int) -> AsyncIterator[list[ConsumerRecord]]:
         """Records from `begin` up to `stop` (exclusive), which the partition has to have."""
         place, consumer = self._place, self._consumer
-        consumer.assign([place])
         consumer.seek(place, begin)
+        consumer.resume(place)
         deadline = time.monotonic() + _STALLED_S
         while await consumer.position(place) < stop:
             fetched = await consumer.getmany(place, timeout_ms=_POLL_MS, max_records=_PAGE_RECORDS)
@@ -53,3 +53,4 @@ class PartitionReader:
                     f"Partition {place.partition} of {place.topic} gave nothing for "
                     f"{_STALLED_S:.0f} s: are its brokers up?"
                 )
+        consumer.pause(place)

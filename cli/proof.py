@@ -1,0 +1,104 @@
+"""How a proof is shown: what was looked at, the books, and what does not hold."""
+
+from typing import Final
+
+import msgspec
+
+from cli.output import print_json, print_table, say
+from projections.verification import CheckResult, Finding, MoneyLine, Proof
+from schemas.instants import to_text
+from schemas.money import MINOR_UNIT_DIGITS, format_amount
+
+_SHOWN_MAX: Final = 5
+
+
+def print_proof(proof: Proof) -> None:
+    """Tables, then every note, then what failed, and the verdict last."""
+    print_table(
+        ["", "checked", "claim"],
+        [(_verdict(check), check.checked, check.claim) for check in proof.checks],
+        right=["checked"],
+    )
+    _print_books(proof)
+    _print_shards(proof)
+    for check in proof.checks:
+        for text in check.notes:
+            say(f"note: {text}")
+    for check in proof.checks:
+        _print_findings(check)
+    if proof.first is None:
+        say("\nPASS: everything above holds.")
+    else:
+        say(f"\nFAIL: first, {_sentence(proof.first)}")
+
+
+def print_proof_json(proof: Proof) -> None:
+    """The whole proof as one JSON document."""
+    print_json({"passed": proof.passed, **msgspec.to_builtins(proof)})
+
+
+def _print_books(proof: Proof) -> None:
+    if not proof.books:
+        return
+    say(f"\nMoney at {to_text(proof.instant)}, after which no earlier entry can come:\n")
+    columns = ["topped up", "+ credited", "- debited", "- expired", "- written off", "= balances"]
+    print_table(
+        ["currency", *columns, "of wallets", ""],
+        [_book(line) for line in proof.books],
+        right=[*columns, "of wallets"],
+    )
+
+
+def _book(line: MoneyLine) -> tuple[object, ...]:
+    amounts = (
+        line.topped_up,
+        line.credited,
+        line.debited,
+        line.expired + line.run_out,
+        line.written_off,
+        line.balances,
+    )
+    return (
+        line.currency,
+        *(_amount(amount, line.currency) for amount in amounts),
+        line.wallets,
+        "PASS" if line.balances == line.expected else "FAIL",
+    )
+
+
+def _amount(amount: int, currency: str) -> str:
+    if currency not in MINOR_UNIT_DIGITS:
+        return str(amount)
+    return format_amount(amount, currency).removesuffix(f" {currency}")
+
+
+def _print_shards(proof: Proof) -> None:
+    if not proof.shards:
+        return
+    say("")
+    print_table(
+        ["shard", "entries", "decided up to", "published", "Merkle root"],
+        [
+            (shard.shard, shard.entries, shard.next_offset, shard.published, shard.root)
+            for shard in proof.shards
+        ],
+        right=["shard", "entries", "decided up to", "published"],
+    )
+
+
+def _print_findings(check: CheckResult) -> None:
+    if not check.failed:
+        return
+    say(f"\nFAIL {check.name}: not true that {check.claim}")
+    for finding in check.findings[:_SHOWN_MAX]:
+        say(f"  {_sentence(finding)}")
+    if check.failed > _SHOWN_MAX:
+        say(f"  and {check.failed - _SHOWN_MAX:,} more")
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.place}: {finding.message}" if finding.place else finding.message
+
+
+def _verdict(check: CheckResult) -> str:
+    return "FAIL" if check.failed else "PASS"
