@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 _POLL_MS: Final = 5
 _COMMIT_INTERVAL_S: Final = 1.0
 _FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
+_LEAVE_S: Final = 3.0
 
 
 def utc_now() -> datetime:
@@ -89,6 +90,7 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._inspector = TopicInspector(settings)
         self._notifier = Notifier(settings)
         self._background: list[asyncio.Task[None]] = []
+        self._stopping = False
         self.broker = KafkaBroker(
             settings.kafka_bootstrap.split(","),
             security=broker_security(settings),
@@ -130,13 +132,21 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         ]
 
     async def stop(self) -> None:
-        """Finish what is being appended, give up the shards, then leave the group."""
+        """Finish what is being appended, give up the shards, then leave the group.
+
+        Takes a few seconds at most, whether or not Kafka and the database answer.
+        """
+        self._stopping = True
         await self._stop_owners()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await self.broker.stop()
-        await self._inspector.close()
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await self.broker.stop()
+                await self._inspector.close()
+        except TimeoutError:
+            logger.warning("group_not_left: Kafka does not answer; the session will time out")
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
         # every rebalance revokes everything: the protocol of the client is the eager one
@@ -144,7 +154,7 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         consumer = self._subscriber.consumer
-        if consumer is None:
+        if consumer is None or self._stopping:
             return
         consumer.pause(*assigned)
         for place in assigned:

@@ -5,7 +5,9 @@ import logging
 import os
 import signal
 import socket
+from contextlib import suppress
 
+import asyncpg
 import uvloop
 from aiokafka.errors import KafkaError
 
@@ -27,20 +29,41 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    stopped = asyncio.create_task(stop.wait())
+    working = asyncio.create_task(_work(settings, f"{socket.gethostname()}:{os.getpid()}"))
+    await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+async def _work(settings: Settings, owner: str) -> None:
+    """Start and work until cancelled, which may also come while the start is waiting."""
     try:
         partitions = await register_topology(settings)
-        consumer = CommandConsumer(settings, partitions, owner)
-        await consumer.start()
-    except (KafkaError, OSError, TimeoutError) as error:
+    except KafkaError as error:
+        raise _kafka_away(settings, error) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise SetupError(
-            f"Kafka at {settings.kafka_bootstrap} or the database does not answer ({error}): check"
-            " WALLET_KAFKA_BOOTSTRAP and WALLET_DATABASE_URL, and that both are up."
+            f"PostgreSQL does not answer, or refuses us ({str(error) or 'timeout'}): check"
+            " WALLET_DATABASE_URL, and that the database is up."
         ) from error
-    logger.info("engine_started owner=%s group=%s", owner, settings.group)
+    consumer = CommandConsumer(settings, partitions, owner)
     try:
-        await stop.wait()
-        logger.info("engine_stopping owner=%s", owner)
+        await consumer.start()
+        logger.info("engine_started owner=%s group=%s", owner, settings.group)
+        await asyncio.Event().wait()
+    except KafkaError as error:
+        raise _kafka_away(settings, error) from error
     finally:
+        logger.info("engine_stopping owner=%s", owner)
         await consumer.stop()
-    logger.info("engine_stopped owner=%s", owner)
+        logger.info("engine_stopped owner=%s", owner)
+
+
+def _kafka_away(settings: Settings, error: KafkaError) -> SetupError:
+    return SetupError(
+        f"Kafka does not answer at {settings.kafka_bootstrap} ({error}): check"
+        " WALLET_KAFKA_BOOTSTRAP, and that the broker is up."
+    )

@@ -1,5 +1,6 @@
 """What one lease sends to Kafka: entries, dead letters, and commands on their way home."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -88,8 +89,8 @@ class ShardProducer:
         """End at once: `AIOKafkaProducer.stop` would wait for an absent broker without end."""
         producer = self._producer
         producer._closed = True  # noqa: SLF001
-        await producer._sender.close()  # noqa: SLF001
-        await producer.client.close()
+        # the sender waits for what is under way, which only ends with the connections
+        await asyncio.gather(producer._sender.close(), producer.client.close())  # noqa: SLF001
 
 
 class Forwarder:

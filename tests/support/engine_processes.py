@@ -17,6 +17,7 @@ from engine.settings import Settings
 from tests.support.databases import fresh_database
 from tests.support.ledger_audit import audit
 from tests.support.load import Load
+from tests.support.polling import poll
 from tests.support.topics import TopicNames, create_topics
 from tests.support.wallet_command import environment
 
@@ -116,6 +117,11 @@ class Deployment:
             pids,
             timeout_s=timeout_s,
         )
+
+    async def until_logged(self, engine: ManagedProcess, words: str) -> None:
+        """Wait until an engine has written these words to its log from now on."""
+        before = engine.log_path.stat().st_size
+        await poll(lambda: words.encode() in engine.log_path.read_bytes()[before:])
 
     async def check(self, load: Load, timeout_s: float = 30.0) -> None:
         """Wait until all is decided and published, and hold it against the journal."""
