@@ -1,7 +1,6 @@
 """`wallet dev`: the whole service on this machine, in the foreground."""
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -9,7 +8,9 @@ import typer
 from msgspec import Struct
 
 from cli.arguments import JsonOption
-from cli.errors import PortTakenError, StackMissingError
+from cli.embedded import EMBEDDED_ENVIRONMENT, embedded_settings, embedded_stack
+from cli.errors import PortTakenError
+from cli.foreground import until_signal
 from cli.kafka import reaching_kafka
 from cli.output import flush, note, print_json, say
 from cli.processes import service_argv
@@ -33,13 +34,6 @@ InfraOption = Annotated[
 
 _PROCESSES: Final = ("engine", "projector", "api")
 _WATCH_S: Final = 0.2
-
-# What this machine has, whatever the environment says about another one
-_EMBEDDED: Final = {
-    "kafka_security_protocol": "PLAINTEXT",
-    "replication_factor": 1,
-    "api_host": "127.0.0.1",
-}
 
 
 class Addresses(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,23 +64,7 @@ def dev(
       wallet dev --infra-only
     """
     load_settings()
-    asyncio.run(_until_signal(_Dev(data_dir, port, infra_only=infra_only, json=json)))
-
-
-async def _until_signal(work: "_Dev") -> None:
-    """Run until SIGINT or SIGTERM, which are a clean end, also while it starts."""
-    task = asyncio.create_task(work.run())
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    told = asyncio.create_task(stop.wait())
-    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
-    if not task.done():
-        task.cancel()
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()
+    asyncio.run(until_signal(_Dev(data_dir, port, infra_only=infra_only, json=json).run()))
 
 
 class _Dev:
@@ -98,10 +76,10 @@ class _Dev:
 
     async def run(self) -> None:
         """Start, say where everything is, and watch; everything is stopped at the end."""
-        stack = _stack(self._data_dir)
+        stack = embedded_stack(self._data_dir)
         await stack.start(self._tell)
         try:
-            settings = self._settings(stack)
+            settings = embedded_settings(stack)
             await self._prepare(settings)
             if self._infra_only:
                 processes: list[ManagedProcess] = []
@@ -112,13 +90,6 @@ class _Dev:
         finally:
             self._tell("stopping")
             await stack.stop()
-
-    def _settings(self, stack: "Stack") -> Settings:
-        return load_settings(
-            kafka_bootstrap=stack.kafka_bootstrap,
-            database_url=stack.database_url,
-            **_EMBEDDED,
-        )
 
     async def _prepare(self, settings: Settings) -> None:
         for name in await install(settings.database_url):
@@ -131,8 +102,7 @@ class _Dev:
         _check_port(self._port)
         self._tell(f"starting {', '.join(_PROCESSES)}")
         async with Readiness(settings.database_url, self._api_url) as readiness:
-            env = {f"WALLET_{name}".upper(): str(value) for name, value in _EMBEDDED.items()}
-            env["WALLET_API_PORT"] = str(self._port)
+            env = EMBEDDED_ENVIRONMENT | {"WALLET_API_PORT": str(self._port)}
             processes = [stack.spawn(name, service_argv(name), env) for name in _PROCESSES]
             await readiness.wait(processes)
         return processes
@@ -158,17 +128,6 @@ class _Dev:
         else:
             _print(addresses)
         flush()
-
-
-def _stack(data_dir: Path) -> "Stack":
-    try:
-        from cli.stack import Stack  # noqa: PLC0415  # its packages are an extra
-    except ImportError as error:
-        raise StackMissingError(
-            f"the embedded stack is not installed ({error}): install wallet-engine[embedded], or"
-            " set WALLET_KAFKA_BOOTSTRAP and WALLET_DATABASE_URL and run the processes by hand"
-        ) from error
-    return Stack(data_dir)
 
 
 def _check_port(port: int) -> None:

@@ -14,6 +14,7 @@ CommandError                  exit status 1
 ├── PortTakenError            another program listens on the port
 ├── StackMissingError         the embedded stack's packages are not installed
 ├── NotReadyError             the processes run, but the service is not there in time
+├── DemoFailedError           the demo did not come out as it has to
 └── UsageMistakeError         exit status 2: an argument can't be understood
 """
 
@@ -110,3 +111,9 @@ class NotReadyError(CommandError):
     """The processes run, but the service is not there in time."""
 
     code = "not_ready"
+
+
+class DemoFailedError(CommandError):
+    """The demo did not come out as it has to."""
+
+    code = "demo_failed"

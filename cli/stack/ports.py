@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ def keep_ports(file: Path) -> Ports:
     for name in Ports.__struct_fields__:
         port = known.get(name)
         usable = port is not None and port not in chosen.values() and is_free(port)
-        chosen[name] = port if port is not None and usable else _free_port(set(chosen.values()))
+        chosen[name] = port if port is not None and usable else free_port(set(chosen.values()))
     file.write_bytes(msgspec.json.encode(chosen))
     return Ports(**chosen)
 
@@ -46,7 +47,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _free_port(taken: set[int]) -> int:
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port that a server could listen on now, and that is not one of `taken`."""
     for _ in range(_ATTEMPTS):
         port = random.SystemRandom().randint(_LOWEST, _HIGHEST)
         if port not in taken and is_free(port):
