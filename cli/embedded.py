@@ -1,0 +1,41 @@
+"""The embedded stack as commands use it: an extra that may not be installed, on this machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cli.errors import StackMissingError
+from engine.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from cli.stack import Stack
+
+# What this machine has, whatever the environment says about another one
+_EMBEDDED: Final = {
+    "kafka_security_protocol": "PLAINTEXT",
+    "replication_factor": 1,
+    "api_host": "127.0.0.1",
+}
+
+EMBEDDED_ENVIRONMENT: Final = {
+    f"WALLET_{name}".upper(): str(value) for name, value in _EMBEDDED.items()
+}
+"""What processes beside the stack have to be told, besides its addresses."""
+
+
+def embedded_stack(data_dir: Path) -> "Stack":
+    """A stack on the data directory, not started; raises StackMissingError if it can't be."""
+    try:
+        from cli.stack import Stack  # noqa: PLC0415  # its packages are an extra
+    except ImportError as error:
+        raise StackMissingError(
+            f"the embedded stack is not installed ({error}): install wallet-engine[embedded], or"
+            " set WALLET_KAFKA_BOOTSTRAP and WALLET_DATABASE_URL and run the processes by hand"
+        ) from error
+    return Stack(data_dir)
+
+
+def embedded_settings(stack: "Stack") -> Settings:
+    """The settings of what runs beside a stack that has started."""
+    return load_settings(
+        kafka_bootstrap=stack.kafka_bootstrap, database_url=stack.database_url, **_EMBEDDED
+    )
