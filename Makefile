@@ -10,10 +10,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 		2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test lock bench clean
+.PHONY: help setup demo check test lock contracts bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install what the project needs into .venv, and fetch the broker's jars
 	@$(BIN)/python -m cli.stack.jars
@@ -29,7 +29,7 @@ check: $(STAMP) ## lint, formatting, types, and which package may import which
 		|| { cat $(VENV)/imports.log; exit 1; }
 
 test: setup check ## check, then run all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRADE=--upgrade)
 	@$(BIN)/uv pip compile $(PIN) pyproject.toml --output-file requirements.txt
@@ -39,6 +39,9 @@ lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRA
 		--output-file requirements-build.txt
 	@cd cli/stack/jars && $(CURDIR)/$(BIN)/jgo --quiet --ignore-config lock
 	@! grep -n '://' requirements*.txt cli/stack/jars/jgo.lock.toml
+
+contracts: $(STAMP) ## write docs/contracts anew from the code
+	@$(BIN)/python -m schemas.contracts docs/contracts
 
 bench: setup ## measure commands per second beside the raw ceiling
 	@$(BIN)/python -m bench

@@ -19,8 +19,8 @@ DeadLetterReason = Literal[
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """As published on `wallet.dead-letters`; the database row keeps all bytes.
 
-    `key` and `payload` are base64; `payload` is cut to `PUBLISHED_BYTES_MAX`, and then
-    `payload_bytes` is larger than what is there.
+    `key` and `payload` are base64. They are cut to `PUBLISHED_KEY_BYTES_MAX` and
+    `PUBLISHED_BYTES_MAX`; `payload_bytes` says how many the record had.
     """
 
     shard: int
@@ -34,3 +34,4 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 PUBLISHED_BYTES_MAX = 256 * 1024
+PUBLISHED_KEY_BYTES_MAX = 1024
