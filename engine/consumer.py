@@ -40,6 +40,7 @@ _POLL_MS: Final = 5
 _COMMIT_INTERVAL_S: Final = 1.0
 _FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 _LEAVE_S: Final = 3.0
+_WATCH_INTERVAL_S: Final = 1.0
 
 
 def utc_now() -> datetime:
@@ -129,6 +130,7 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._background = [
             asyncio.create_task(self._notifier.run()),
             asyncio.create_task(self._commit_offsets()),
+            asyncio.create_task(self._watch_client()),
         ]
 
     async def stop(self) -> None:
@@ -201,6 +203,24 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if found:
             check_partitions(self._settings, len(found), self._partitions)
 
+    async def _watch_client(self) -> None:
+        """Join the group anew once the client has given up: nothing would come from it again."""
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+            if not _has_given_up(self._subscriber):
+                continue
+            logger.error("consumer_gave_up: joining the group anew")
+            await self._stop_owners()
+            try:
+                async with asyncio.timeout(_LEAVE_S):
+                    await self._subscriber.stop()
+            except TimeoutError:
+                logger.warning("group_not_left: Kafka does not answer; the session will time out")
+            try:
+                await self._subscriber.start()
+            except KafkaError as error:
+                logger.warning("group_not_joined: %r; again soon", error)
+
     async def _commit_offsets(self) -> None:
         while True:
             await asyncio.sleep(_COMMIT_INTERVAL_S)
@@ -219,6 +239,15 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             except (KafkaError, IllegalStateError) as error:
                 # dashboards lag; decisions do not rest on it
                 logger.debug("offsets not committed: %r", error)
+
+
+def _has_given_up(subscriber: BatchSubscriber) -> bool:
+    """Whether one of the tasks has ended without which no record is fetched or handed over."""
+    consumer = subscriber.consumer
+    if consumer is None or consumer._coordinator is None:  # noqa: SLF001
+        return True
+    tasks = [consumer._coordinator._coordination_task, consumer._fetcher._fetch_task]  # noqa: SLF001
+    return any(task.done() for task in tasks) or all(task.done() for task in subscriber.tasks)
 
 
 def _partition_of(record: ConsumerRecord) -> int:
