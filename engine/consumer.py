@@ -147,8 +147,8 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(_LEAVE_S):
                 await self.broker.stop()
                 await self._inspector.close()
-        except TimeoutError:
-            logger.warning("group_not_left: Kafka does not answer; the session will time out")
+        except (TimeoutError, ExceptionGroup) as error:
+            logger.warning("group_not_left: %r; the session will time out", error)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002
         # every rebalance revokes everything: the protocol of the client is the eager one
@@ -214,8 +214,9 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 async with asyncio.timeout(_LEAVE_S):
                     await self._subscriber.stop()
-            except TimeoutError:
-                logger.warning("group_not_left: Kafka does not answer; the session will time out")
+            except (TimeoutError, KafkaError) as error:
+                # what ended the client is raised here once more
+                logger.warning("group_not_left: %r; the session may have to time out", error)
             try:
                 await self._subscriber.start()
             except KafkaError as error:

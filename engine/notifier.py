@@ -16,6 +16,14 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "wallet_shards"
 _BACK_OFF_S = 1.0
+_DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # what asyncpg raises when the connection breaks in the middle of its protocol
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 class Notifier:
@@ -35,7 +43,7 @@ class Notifier:
         while True:
             try:
                 await self._notify()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except _DATABASE_ERRORS as error:
                 logger.info("notifier: %r; again in %.0f s", error, _BACK_OFF_S)
                 await asyncio.sleep(_BACK_OFF_S)
 

@@ -1,6 +1,5 @@
 """A client of Kafka that has given up is replaced: the engine recovers by itself."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,26 +13,34 @@ from tests.support.payloads import create, topup
 W = "wal_a1"
 
 
-def coordination(engine: CommandConsumer) -> "asyncio.Task[Any]":
-    return engine._subscriber.consumer._coordinator._coordination_task
+def end_coordination(engine: CommandConsumer, patch: pytest.MonkeyPatch) -> None:
+    coordinator = engine._subscriber.consumer._coordinator
+    patch.setattr(coordinator, "ensure_coordinator_known", fail)
+    coordinator.request_rejoin()
 
 
-def fetching(engine: CommandConsumer) -> "asyncio.Task[Any]":
-    return engine._subscriber.consumer._fetcher._fetch_task
+def end_fetching(engine: CommandConsumer, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine._subscriber.consumer._fetcher, "_get_actions_per_node", fail)
 
 
-def handing_over(engine: CommandConsumer) -> "asyncio.Task[Any]":
-    return engine._subscriber.tasks[-1]
+def end_handing_over(engine: CommandConsumer, patch: pytest.MonkeyPatch) -> None:
+    engine._subscriber.tasks[-1].cancel()
 
 
-@pytest.mark.parametrize("essential", [coordination, fetching, handing_over])
-async def test_a_task_of_the_client_that_ended_is_made_up_for(
-    running: Service, essential: Callable[[CommandConsumer], "asyncio.Task[Any]"]
+def fail(*_: Any) -> Any:
+    raise RuntimeError("as a defect of the client would")
+
+
+@pytest.mark.parametrize("end", [end_coordination, end_fetching, end_handing_over])
+async def test_a_client_that_ended_is_replaced(
+    running: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[CommandConsumer, pytest.MonkeyPatch], None],
 ) -> None:
     async with running.engine() as engine:
         await running.send_commands(create(W), topup(W, "t1", 1), wallet_id=W)
         await running.decided()
-        essential(engine).cancel()
+        end(engine, monkeypatch)
         for number in range(2, 5):  # what was under way may still come
             await running.send_commands(topup(W, f"t{number}", 2), wallet_id=W)
             await running.decided()
@@ -53,7 +60,7 @@ async def test_joining_anew_is_tried_until_it_works(
             await start()
 
         monkeypatch.setattr(engine._subscriber, "start", start_at_the_third_attempt)
-        fetching(engine).cancel()
+        end_fetching(engine, monkeypatch)
         for number in range(3):  # what was under way may still come
             await running.send_commands(topup(W, f"t{number}", 2), wallet_id=W)
             await running.decided()
