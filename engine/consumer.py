@@ -35,6 +35,9 @@ from engine.publisher import Publisher
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
+# not FastStream's own, which writes past the log format; what it does is told at INFO
+_framework_logger = logging.getLogger("engine.faststream")
+_framework_logger.setLevel(logging.WARNING)
 
 _POLL_MS: Final = 5
 _COMMIT_INTERVAL_S: Final = 1.0
@@ -97,7 +100,7 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             security=broker_security(settings),
             allow_auto_create_topics=False,
             apply_types=False,
-            logger=logging.getLogger("faststream"),
+            logger=_framework_logger,
             log_level=logging.DEBUG,
         )
         self._subscriber = self._subscribe()
