@@ -4,6 +4,7 @@ import typer
 
 from cli.commands import Commands
 from cli.dead_letters import dead_letters
+from cli.demo import demo
 from cli.dev import dev
 from cli.log import log
 from cli.migrate import migrate
@@ -39,6 +40,7 @@ app = typer.Typer(
     """,
 )
 
+app.command(rich_help_panel=_START)(demo)
 app.command(rich_help_panel=_START)(dev)
 app.command(rich_help_panel=_START)(engine)
 app.command(rich_help_panel=_START)(projector)

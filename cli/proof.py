@@ -1,6 +1,7 @@
 """How a proof is shown: what was looked at, the books, and what does not hold."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,11 +13,21 @@ from schemas.money import MINOR_UNIT_DIGITS, format_amount
 _SHOWN_MAX: Final = 5
 
 
-def print_proof(proof: Proof) -> None:
+class Shown(NamedTuple):
+    """A claim that somebody else has checked, and that holds."""
+
+    checked: int
+    claim: str
+
+
+def print_proof(proof: Proof, also: Sequence[Shown] = ()) -> None:
     """Tables, then every note, then what failed, and the verdict last."""
     print_table(
         ["", "checked", "claim"],
-        [(_verdict(check), check.checked, check.claim) for check in proof.checks],
+        [
+            *(("PASS", shown.checked, shown.claim) for shown in also),
+            *((_verdict(check), check.checked, check.claim) for check in proof.checks),
+        ],
         right=["checked"],
     )
     _print_books(proof)
@@ -40,7 +51,7 @@ def print_proof_json(proof: Proof) -> None:
 def _print_books(proof: Proof) -> None:
     if not proof.books:
         return
-    say(f"\nMoney at {to_text(proof.instant)}, after which no earlier entry can come:\n")
+    say(f"\nMoney at {to_text(proof.instant)}; no entry of that time can come any more:\n")
     columns = ["topped up", "+ credited", "- debited", "- expired", "- written off", "= balances"]
     print_table(
         ["currency", *columns, "of wallets", ""],

@@ -64,7 +64,8 @@ def generate(
     """The lines of the file, without their ends.
 
     `commands` counts what is well formed, before some of it is sent again; the lines that are no
-    command come on top. Credits that expire soon do so from `soon_s` seconds after `start` on.
+    command come on top. Credits that expire soon do so `soon_s` seconds to one and a half times that
+    after `start`.
     """
     billing = Billing(random.Random(seed), start, soon_s)
     good = [_line(command) for command in billing.commands(commands, wallets)]
@@ -173,7 +174,7 @@ class Billing:
         command = self._money(wallet, "credit", 500, 8_000, self.rng.choice(GRANTS))
         kind = self.rng.random()
         if kind < 0.5:
-            soon = self._soon_s + self.rng.randrange(8_000) / 1_000
+            soon = self._soon_s * (1 + self.rng.randrange(500) / 1_000)
             command |= {"expires_at": self._after(timedelta(seconds=soon)), "priority": 900}
         elif kind < 0.9:
             far = timedelta(days=self.rng.randint(30, 400))

@@ -1,0 +1,98 @@
+"""Everything that runs during the demo, by the commands that production uses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cli.embedded import EMBEDDED_ENVIRONMENT, embedded_settings, embedded_stack
+from cli.kafka import reaching_kafka
+from cli.processes import service_argv
+from cli.readiness import Readiness, raise_if_ended
+from engine.settings import Settings
+from engine.topics import create_topics
+from projections.install import install
+
+if TYPE_CHECKING:
+    from cli.stack import ManagedProcess
+
+_SESSION_TIMEOUT_MS: Final = 6_000
+"""How long Kafka waits for a dead engine before its partitions go to the living."""
+
+
+class DemoService:
+    """The embedded stack, two engines, the projector and the query API."""
+
+    def __init__(self, data_dir: Path, tell: Callable[[str], None]) -> None:
+        self._stack = embedded_stack(data_dir)
+        self._tell = tell
+        self._engines: list[ManagedProcess] = []
+        self._others: list[ManagedProcess] = []
+        self._environment: dict[str, str] = {}
+        self._engines_started = 0
+        self.api_url = ""
+
+    @property
+    def settings(self) -> Settings:
+        """Of every command beside the stack."""
+        return embedded_settings(self._stack)
+
+    async def start(self) -> None:
+        """Start everything; returns when every shard has an owner and the API answers."""
+        await self._stack.start(self._tell)
+        await self._prepare()
+        self._choose_port()
+        self._tell("starting two engines in one group, the projector and the query API")
+        async with Readiness(self.settings.database_url, self.api_url) as readiness:
+            for _ in range(2):
+                self.start_engine()
+            self._others = [self._spawn(name, name) for name in ("projector", "api")]
+            await readiness.wait(self.processes)
+
+    async def _prepare(self) -> None:
+        settings = self.settings
+        done = await install(settings.database_url)
+        self._tell(f"migrated the database ({len(done)} steps)")
+        with reaching_kafka(settings):
+            for name in await create_topics(settings):
+                self._tell(f"created topic {name} with {settings.partitions} partitions")
+
+    def _choose_port(self) -> None:
+        from cli.stack.ports import free_port  # noqa: PLC0415  # an extra, as the stack
+
+        port = free_port()
+        self.api_url = f"http://127.0.0.1:{port}"
+        self._environment = EMBEDDED_ENVIRONMENT | {
+            "WALLET_API_PORT": str(port),
+            "WALLET_SESSION_TIMEOUT_MS": str(_SESSION_TIMEOUT_MS),
+        }
+
+    @property
+    def processes(self) -> "list[ManagedProcess]":
+        """Those that should be running."""
+        return [*self._engines, *self._others]
+
+    def start_engine(self) -> str:
+        """One more engine in the group; gives its name."""
+        self._engines_started += 1
+        engine = self._spawn(f"engine-{self._engines_started}", "engine")
+        self._engines.append(engine)
+        return engine.name
+
+    async def kill_engine(self, owner: str) -> str:
+        """SIGKILL for the engine that owns shards under this name; gives the process's own."""
+        pid = int(owner.rpartition(":")[2])
+        engine = next(engine for engine in self._engines if engine.pid == pid)
+        self._engines.remove(engine)
+        await engine.kill()
+        return f"{engine.name} (pid {pid})"
+
+    def check(self) -> None:
+        """Raises StackError if a process has ended that should not have."""
+        raise_if_ended(self.processes)
+
+    async def stop(self) -> None:
+        """Stop everything, and wait until it has ended."""
+        await self._stack.stop()
+
+    def _spawn(self, name: str, service: str) -> "ManagedProcess":
+        return self._stack.spawn(name, service_argv(service), self._environment)

@@ -1,0 +1,93 @@
+"""A wallet's statement as a person would like to read it, from the query API."""
+
+import asyncio
+import urllib.request
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from cli.errors import DemoFailedError
+from cli.output import print_table, say
+from schemas.money import format_amount
+
+_TIMEOUT_S: Final = 10.0
+_PAGE: Final = 100
+_LINES_MAX: Final = 24
+_INCOMING: Final = ("topup", "credit")
+
+# an http_proxy of the environment is not for this machine
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+async def ask(url: str) -> bytes:
+    """The body of the answer; raises DemoFailedError unless it is 200."""
+    return await asyncio.to_thread(_ask, url)
+
+
+def _ask(url: str) -> bytes:
+    try:
+        with _opener.open(url, timeout=_TIMEOUT_S) as answer:
+            body: bytes = answer.read()
+            return body
+    except OSError as error:
+        raise DemoFailedError(f"the query API did not answer {url}: {error}") from error
+
+
+async def show_statement(api_url: str, wallet_id: str) -> None:
+    """Print it: whose wallet it is, what happened in order, and what is left."""
+    wallet = msgspec.json.decode(await ask(f"{api_url}/v1/wallets/{wallet_id}"))
+    moves = await _moves(f"{api_url}/v1/wallets/{wallet_id}/transactions?limit={_PAGE}")
+    say(f"\n  Statement of wallet {wallet['id']}")
+    say(f"  Customer {wallet['customer_id']}, in {wallet['currency']}, {wallet['status']}\n")
+    print_table(
+        ["  when (UTC)", "what", "amount", "balance"],
+        _lines(moves, wallet["currency"]),
+        right=["amount", "balance"],
+    )
+    say(f"\n  Balance now: {wallet['balance_formatted']}\n")
+
+
+async def _moves(url: str) -> list[dict[str, Any]]:
+    """Every transaction, the oldest first."""
+    moves: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"has_more": True}
+    while page["has_more"]:
+        after = f"&after={moves[-1]['id']}" if moves else ""
+        page = msgspec.json.decode(await ask(url + after))
+        moves += page["data"]
+    return moves[::-1]
+
+
+def _lines(moves: list[dict[str, Any]], currency: str) -> list[tuple[str, ...]]:
+    lines = [_line(move, currency) for move in moves]
+    if len(lines) <= _LINES_MAX:
+        return lines
+    head, tail = lines[: _LINES_MAX // 3], lines[-_LINES_MAX * 2 // 3 :]
+    left_out = len(lines) - len(head) - len(tail)
+    return [*head, ("  ...", f"({left_out} more)", "", ""), *tail]
+
+
+def _line(move: dict[str, Any], currency: str) -> tuple[str, ...]:
+    when = datetime.fromisoformat(move["created_at"])
+    sign = "+" if move["type"] in _INCOMING else "-"
+    return (
+        f"  {when:%d %b %H:%M:%S}",
+        _what(move),
+        sign + _amount(move["amount"], currency),
+        _amount(move["balance_after"], currency),
+    )
+
+
+def _what(move: dict[str, Any]) -> str:
+    if move["type"] == "expiry":
+        return "Credit expired"
+    if move["type"] == "write_off":
+        return "Written off at closing"
+    ends = move.get("expires_at")
+    until = f" (until {datetime.fromisoformat(ends):%d %b %Y %H:%M:%S})" if ends else ""
+    return f"{move['description'] or move['type']}{until}"
+
+
+def _amount(amount: int, currency: str) -> str:
+    return format_amount(amount, currency).removesuffix(f" {currency}")

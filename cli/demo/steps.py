@@ -1,0 +1,161 @@
+"""The five steps of the demo, in order."""
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from asyncpg import Connection
+
+from cli.database import connected
+from cli.demo.crash import crash_an_engine
+from cli.demo.load import Load
+from cli.demo.narration import Narration
+from cli.demo.outcomes import Outcomes
+from cli.demo.service import DemoService
+from cli.demo.statement import ask, show_statement
+from cli.demo.usage import EXPIRES_AFTER_S, write_usage
+from cli.demo.watch import QUERIES, Watch
+from cli.errors import DemoFailedError
+from cli.output import flush, say
+from cli.proof import Shown, print_proof
+from cli.verify import verify_with_bars
+
+_OWN_CLAIM: Final = "every command that the demo sent has exactly one outcome, by its own record"
+_SHOWN_CURRENCIES: Final = ["GHS", "USD", "KWD"]
+
+
+class DemoRun:
+    """One run in a data directory. `finished`: it came to its end; `passed`: all was proven."""
+
+    def __init__(self, data_dir: Path, commands: int, *, keep: bool) -> None:
+        self._commands = commands
+        self._keep = keep
+        self._narration = Narration()
+        self._service = DemoService(data_dir, self._narration.tell)
+        self.finished = False
+        self.passed = False
+
+    async def run(self) -> None:
+        """All steps; whatever was started is stopped at the end."""
+        tell = self._narration.tell
+        try:
+            self._narration.step(1, "Start everything, as in production")
+            await self._service.start()
+            tell(f"ready: commands are decided, {self._service.api_url} answers")
+            async with connected(self._service.settings) as connection:
+                await self._show(connection)
+            self.finished = True
+            if self._keep:
+                await self._wait_for_ctrl_c()
+        finally:
+            tell("stopping everything")
+            await self._service.stop()
+        tell("nothing is left running")
+
+    async def _show(self, connection: Connection) -> None:
+        watch = Watch(connection, self._service.check)
+        load = await self._write_commands()
+        begun = await watch.now()
+        await self._send_and_crash(load, watch)
+        seconds = await self._recover(load, watch)
+        self._narration.tell("waiting for the credits that run out meanwhile")
+        lots = await watch.until_expired(begun + timedelta(seconds=3 * EXPIRES_AFTER_S))
+        await watch.until_published_and_projected()
+        self._narration.step(4, "What became of it")
+        outcomes = await self._show_outcomes(connection, load)
+        self._show_rates(outcomes.total, seconds, watch.best_rate, lots)
+        await self._show_wallet(connection)
+        self._narration.step(5, "The proof")
+        await self._prove(watch, outcomes)
+
+    async def _write_commands(self) -> Load:
+        self._narration.step(2, "Send the commands of a billing service")
+        usage = await write_usage(self._commands)
+        load = Load(usage)
+        self._narration.tell(
+            f"wrote {len(load.lines):,} lines to examples/{usage.name}: duplicates, overdrafts,"
+            " taken references and lines that are no command among them"
+        )
+        return load
+
+    async def _send_and_crash(self, load: Load, watch: Watch) -> None:
+        with self._narration.bar("sending", len(load.lines)) as update:
+            sending = asyncio.create_task(load.send(self._service.settings, update))
+            try:
+                crash = await crash_an_engine(self._service, watch, load)
+                started = self._service.start_engine()
+                await sending
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+        self._narration.tell(f"sent {len(load.sent):,} lines, each acknowledged by Kafka")
+        self._narration.step(3, "Kill an engine in the middle of it")
+        self._narration.tell(
+            f"killed {crash.killed} with SIGKILL while {crash.undecided:,} of"
+            f" {len(load.lines):,} commands were undecided, and started {started} in its place"
+        )
+
+    async def _recover(self, load: Load, watch: Watch) -> float:
+        """Wait until all is decided, published and projected; the seconds since the first line."""
+        with self._narration.bar("deciding", len(load.lines)) as update:
+            await watch.until_decided(load.ends, update)
+        seconds = time.monotonic() - load.begun_s
+        self._narration.tell(f"all {len(load.lines):,} are decided")
+        await watch.until_published_and_projected()
+        self._narration.tell("every entry is on wallet.events and in every read model")
+        return seconds
+
+    async def _show_outcomes(self, connection: Connection, load: Load) -> Outcomes:
+        outcomes = Outcomes()
+        await outcomes.resolve(connection, load.sent)
+        outcomes.show()
+        await outcomes.compare_with_log(connection)
+        decided = {row["shard"]: row["next_offset"] for row in await _rows(connection, "decided")}
+        if decided != dict.fromkeys(decided, 0) | load.ends:
+            raise DemoFailedError(f"decided up to {decided}, and sent were {load.ends}")
+        return outcomes
+
+    def _show_rates(self, total: int, seconds: float, best: float, lots: int) -> None:
+        say(
+            f"\n  {total:,} commands decided in {seconds:.1f} s, the crash included:"
+            f" {total / seconds:,.0f}/s; {best:,.0f} in the best second."
+        )
+        say(f"  {lots:,} credits ran out while it went on, each with its entry in the log.")
+        flush()
+
+    async def _show_wallet(self, connection: Connection) -> None:
+        wallet_id = await connection.fetchval(QUERIES["eventful_wallet"], _SHOWN_CURRENCIES)
+        if wallet_id is None:
+            raise DemoFailedError("no wallet has had enough happen to it for a statement")
+        await show_statement(self._service.api_url, wallet_id)
+        for path in ("", "/transactions?type=debit&limit=2"):
+            url = f"{self._service.api_url}/v1/wallets/{wallet_id}{path}"
+            say(f"  $ curl '{url}'")
+            say(f"  {(await ask(url)).decode()}\n")
+        flush()
+
+    async def _prove(self, watch: Watch, outcomes: Outcomes) -> None:
+        self._narration.tell("waiting until no entry as old as the last one can come any more")
+        await watch.until_final()
+        proof = await verify_with_bars(self._service.settings)
+        say("")
+        print_proof(proof, [Shown(outcomes.total, _OWN_CLAIM)])
+        self.passed = proof.passed
+        self._narration.tell("done")
+
+    async def _wait_for_ctrl_c(self) -> None:
+        settings = self._service.settings
+        say("\nEverything stays up until Ctrl-C. In another terminal:\n")
+        say(f"  export WALLET_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
+        say(f"  export WALLET_DATABASE_URL={settings.database_url}")
+        say("  wallet status\n")
+        flush()
+        while True:
+            self._service.check()
+            await asyncio.sleep(1)
+
+
+async def _rows(connection: Connection, query: str) -> list[dict[str, int]]:
+    return [dict(row) for row in await connection.fetch(QUERIES[query])]
