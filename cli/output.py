@@ -58,7 +58,12 @@ def print_table(
     """A table; the columns in `right` are aligned to the right, None is shown as a dash."""
     width = None if sys.stdout.isatty() else _PIPE_COLUMNS
     console = Console(width=width, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, show_header=header)
+    table = Table(
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+        show_header=header,
+        show_edge=False,
+        pad_edge=False,
+    )
     for column in columns:
         table.add_column(
             column,

@@ -28,6 +28,9 @@ BATCHES_UNDER_WAY_MAX: Final = 32
 """More are not begun until Kafka has acknowledged some."""
 
 
+ACKNOWLEDGE_TIMEOUT_S: Final = 30.0
+"""An idempotent producer tries for ever, and the person who waits should know."""
+
 _STOP_TIMEOUT_S: Final = 10.0
 
 
@@ -55,8 +58,15 @@ class _Batch:
 class CommandStream:
     """Lines of one wallet reach its partition in the order they were added."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partitions: int) -> None:
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        partitions: int,
+        acknowledge_timeout_s: float = ACKNOWLEDGE_TIMEOUT_S,
+    ) -> None:
         self.acknowledged = 0
+        self._acknowledge_timeout_s = acknowledge_timeout_s
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
@@ -126,17 +136,24 @@ class CommandStream:
 
     async def _wait_for_one(self) -> None:
         done, self._under_way = await asyncio.wait(
-            self._under_way, return_when=asyncio.FIRST_COMPLETED
+            self._under_way,
+            return_when=asyncio.FIRST_COMPLETED,
+            timeout=self._acknowledge_timeout_s,
         )
+        if not done:
+            raise self._failed(f"Kafka has been silent for {self._acknowledge_timeout_s:g} s")
         for task in done:
             try:
                 task.result()
             except KafkaError as error:
-                raise SendFailedError(
-                    f"Kafka refused a batch ({type(error).__name__}: {error}). {self.acknowledged}"
-                    " lines were acknowledged; others may have arrived as well. Send the same"
-                    " lines again: what arrived is not carried out twice."
-                ) from error
+                what = f"Kafka refused a batch ({type(error).__name__}: {error})"
+                raise self._failed(what) from error
+
+    def _failed(self, what: str) -> SendFailedError:
+        return SendFailedError(
+            f"{what}. {self.acknowledged} lines were acknowledged; others may have arrived as"
+            " well. Send the same lines again: what arrived is not carried out twice."
+        )
 
 
 @asynccontextmanager

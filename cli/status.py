@@ -148,7 +148,7 @@ def _print(found: Status) -> None:
         return
     numbers = ("epoch", "next offset", "lag", "position", "published", "projection lag")
     print_table(
-        ("shard", "owner", *numbers, "dead letters"),
+        ("shard", "owner", *numbers),
         (
             (
                 shard.shard,
@@ -159,12 +159,14 @@ def _print(found: Status) -> None:
                 shard.position,
                 shard.published,
                 shard.projection_lag,
-                shard.open_dead_letters,
             )
             for shard in found.shards
         ),
-        right=("shard", *numbers, "dead letters"),
+        right=("shard", *numbers),
     )
+    letters = sum(shard.open_dead_letters for shard in found.shards)
+    if letters:
+        say(f"\nOpen dead letters: {letters:,}; `wallet dead-letters list` names them.")
     for shard in found.shards:
         if shard.halted:
             say(f"\nShard {shard.shard} has stopped: {shard.halted}")

@@ -90,4 +90,4 @@ async def finish(process: Process, stdin: bytes = b"") -> Done:
         await process.wait()
         raise
     assert process.returncode is not None
-    return Done(process.returncode, out.decode(), err.decode())
+    return Done(process.returncode, (out or b"").decode(), (err or b"").decode())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -198,6 +199,22 @@ async def test_log_follows_what_comes_until_ctrl_c(started, connection, history,
     assert done.status == 130
     assert done.out == ""
     assert done.err == ""
+
+
+async def test_a_broken_pipe_is_not_blamed_on_the_database(started, connection):
+    history = HistoryBuilder(HOME).create(WALLET)
+    for _ in range(3_000):
+        history.topup(WALLET, 1)
+    await history.write(connection)
+    reader, writer = os.pipe()
+    process = await start(started, "log", "--json", stdout=writer)
+    os.close(writer)
+    os.read(reader, 100)
+    os.close(reader)
+
+    done = await finish(process)
+
+    assert (done.status, done.err) == (1, "")
 
 
 async def test_status_tells_each_shard(with_topics, started, connection, history):
