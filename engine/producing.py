@@ -1,6 +1,7 @@
 """What one lease sends to Kafka: entries, dead letters, and commands on their way home."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -12,6 +13,9 @@ from engine.kafka import client_options
 from engine.settings import Settings
 from schemas.instants import to_microseconds
 
+logger = logging.getLogger(__name__)
+
+_CLOSE_S: Final = 1.0
 RECORD_BATCH_BYTES_MAX: Final = 1000 * 1024
 """Below the topic's `max.message.bytes`, and above all that the largest command causes."""
 
@@ -86,11 +90,17 @@ class ShardProducer:
         return [(await delivery).offset for delivery in sent]
 
     async def close(self) -> None:
-        """End at once: `AIOKafkaProducer.stop` would wait for an absent broker without end."""
+        """End within a second: `AIOKafkaProducer.stop` would wait for an absent broker."""
         producer = self._producer
         producer._closed = True  # noqa: SLF001
-        # the sender waits for what is under way, which only ends with the connections
-        await asyncio.gather(producer._sender.close(), producer.client.close())  # noqa: SLF001
+        try:
+            # the sender first: once its client is closed, it may wait for metadata without end
+            async with asyncio.timeout(_CLOSE_S):
+                await producer._sender.close()  # noqa: SLF001
+        except TimeoutError:
+            logger.info("a producer of shard %d was closed with sends under way", self._shard)
+        finally:
+            await producer.client.close()
 
 
 class Forwarder:
