@@ -27,11 +27,7 @@ Results = dict[str, list[dict[str, float]]]
 
 BATCH_ROWS = 4_000
 CONNECTIONS = (1, 2, 4)
-_ENGINE = [
-    sys.executable,
-    "-c",
-    "from engine.process import run; from engine.settings import Settings; run(Settings())",
-]
+_ENGINE = [sys.executable, "-m", "cli.main", "engine"]
 
 
 async def progress(database: asyncpg.Connection) -> tuple[int, int]:
