@@ -1,5 +1,6 @@
 """What goes wrong is one line and an exit status, and never a traceback."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ COMMANDS = [
     ["dead-letters", "retry", "0:0"],
     ["dead-letters", "discard", "0:0"],
 ]
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 NEED_DATABASE = [
     command for command in COMMANDS if command[0] not in {"engine", "projector", "api", "dev"}
 ]
@@ -141,7 +143,10 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
         "app(['flood'])\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BUFFERED,
     )
     process.stdout.readline()
     process.stdout.close()
@@ -167,6 +172,7 @@ def test_what_is_still_in_the_buffer_at_the_end_is_no_traceback_either():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=BUFFERED,
     )
     process.stdout.close()
     process.stdin.write(b"\n")
