@@ -158,7 +158,13 @@ class Lease:
             ending = [task for task in leftovers if task is not None]
             for task in ending:
                 task.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
+            ended, lingering = await asyncio.wait(ending, timeout=_FINISH_S)
+            for task in ended:
+                if not task.cancelled():
+                    task.exception()  # the first one is raised already, the others follow from it
+            if lingering:
+                # whatever they still do is the dead lease's, and fenced
+                logger.error("lease_lingers shard=%d: %r", self.shard, lingering)
             await self._forwarder.close()
 
     async def _work(self) -> None:

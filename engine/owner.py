@@ -87,6 +87,12 @@ class ShardOwner:
                 return
             except ClockRefusedError as error:
                 logger.error("clock_refused shard=%d: %s", self.shard, error)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # nobody asked for it: something that the lease waited for was cancelled
+                logger.warning("lease_ended shard=%d: cancelled; claiming again", self.shard)
             except Exception as error:
                 logger.warning("lease_ended shard=%d: %r; claiming again", self.shard, error)
                 logger.debug("shard %d", self.shard, exc_info=error)

@@ -183,3 +183,12 @@ async def test_an_owner_that_never_gets_its_claim_can_be_stopped() -> None:
     await poll(lambda: house.logs)
     await asyncio.wait_for(stuck.stop(), 1)
     assert house.logs[0].closed
+
+
+async def test_a_cancellation_that_nobody_asked_for_ends_the_lease_and_not_the_owner() -> None:
+    house = House()
+    house.owner.start()
+    await poll(lambda: house.owner.committed)
+    house.leases[0].ended.cancel()
+    await poll(lambda: len(house.leases) == 2)
+    await house.owner.stop()
