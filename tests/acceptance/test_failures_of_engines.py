@@ -54,6 +54,7 @@ async def test_a_frozen_engine_wakes_up_as_a_zombie(deployment: Deployment) -> N
         async with load.flowing():
             await deployment.until_owned_by(frozen, other)
             await deployment.until_decided(400)
+            await load.send(2_000)  # so that it has enough to go on with when it wakes up
             frozen.send_signal(signal.SIGSTOP)
             await deployment.until_owned_by(other)
             await deployment.until_decided(load.sent)

@@ -14,8 +14,11 @@ import pytest_asyncio
 
 from cli.stack import ManagedProcess, Stack
 from tests.support.engine_processes import Deployment
+from tests.support.load import as_librdkafka
+from tests.support.polling import poll
 
 DRAIN_S_MAX = 12.0
+SERVERS = [("kafka", "Kafka"), ("postgres", "PostgreSQL")]
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -31,17 +34,10 @@ async def deployment(own_stack: Stack):
         yield running
 
 
-def signal_all(process: ManagedProcess, sig: signal.Signals) -> None:
-    """Signal a server and the processes of its sessions."""
-    server = psutil.Process(process.pid)
-    for member in (server, *server.children(recursive=True)):
-        member.send_signal(sig)
-
-
 async def test_postgres_stops_and_crashes(deployment: Deployment) -> None:
     postgres = deployment.stack.postgres
     engine = deployment.start_engine()
-    async with deployment.load(seed=5) as load:
+    async with deployment.load(seed=5, place=as_librdkafka) as load:
         async with load.flowing():
             await deployment.until_decided(400)
             for end in (postgres.stop, postgres.kill):
@@ -59,7 +55,7 @@ async def test_postgres_stops_and_crashes(deployment: Deployment) -> None:
 async def test_kafka_stops_and_crashes(deployment: Deployment) -> None:
     kafka = deployment.stack.kafka
     engine = deployment.start_engine()
-    async with deployment.load(seed=6) as load:
+    async with deployment.load(seed=6, place=as_librdkafka) as load:
         async with load.flowing(at_most=6_000):
             await deployment.until_decided(400)
             for end in (kafka.stop, kafka.kill):
@@ -76,60 +72,77 @@ async def test_sigterm_drains_under_load(deployment: Deployment) -> None:
     async with deployment.load(seed=7) as load:
         async with load.flowing():
             await deployment.until_decided(400)
-            asked_at = time.monotonic()
-            engine.send_signal(signal.SIGTERM)
-            assert await engine.wait() == 0, engine.log_tail(40)
-            drained_s = time.monotonic() - asked_at
+            await drain(engine)
             rows = await deployment.fetch("SELECT shard, position, published FROM shards")
         assert all(row["published"] == row["position"] for row in rows)
-        assert drained_s < 5
         deployment.start_engine()
         await deployment.check(load)
 
 
-@pytest.mark.parametrize("server", ["kafka", "postgres"])
-@pytest.mark.parametrize("how", ["gone", "hanging"])
-async def test_sigterm_ends_an_engine_without(
-    deployment: Deployment, server: str, how: str
+@pytest.mark.parametrize(("server", "name"), SERVERS)
+async def test_a_server_is_gone_when_engines_stop_and_start(
+    deployment: Deployment, server: str, name: str
 ) -> None:
-    broken = getattr(deployment.stack, server)
+    gone = getattr(deployment.stack, server)
     engine = deployment.start_engine()
     async with deployment.load(seed=8) as load:
         async with load.flowing(at_most=2_000):
             await deployment.until_decided(400)
+            await gone.kill()
             try:
-                if how == "gone":
-                    await broken.kill()
-                else:
-                    signal_all(broken.process, signal.SIGSTOP)
-                asked_at = time.monotonic()
-                engine.send_signal(signal.SIGTERM)
-                code = await engine.wait()
-                ended_s = time.monotonic() - asked_at
+                await drain(engine)
+                late = deployment.start_engine()
+                code = await late.wait()
             finally:
-                if how == "gone":
-                    await broken.start()
-                else:
-                    signal_all(broken.process, signal.SIGCONT)
-        assert code == 0, engine.log_tail(60)
-        assert ended_s < DRAIN_S_MAX
-        assert "Traceback" not in engine.log_tail(500)
+                await gone.start()
+        deployment.start_engine()
+        await deployment.check(load)
+    log = late.log_tail(100)
+    assert code == 1, log
+    assert "Traceback" not in log
+    assert log.splitlines()[-1].startswith(f"wallet: {name} does not answer")
+
+
+@pytest.mark.parametrize(("server", "name"), SERVERS)
+async def test_a_server_hangs_when_engines_stop(
+    deployment: Deployment, server: str, name: str
+) -> None:
+    hanging = getattr(deployment.stack, server).process
+    engine = deployment.start_engine()
+    async with deployment.load(seed=9) as load:
+        async with load.flowing(at_most=2_000):
+            await deployment.until_decided(400)
+            signal_all(hanging, signal.SIGSTOP)
+            try:
+                late = deployment.start_engine()
+                await drain(engine)
+                await poll(lambda: handles_sigterm(late))
+                await drain(late)
+            finally:
+                signal_all(hanging, signal.SIGCONT)
         deployment.start_engine()
         await deployment.check(load)
 
 
-@pytest.mark.parametrize(("server", "name"), [("kafka", "Kafka"), ("postgres", "PostgreSQL")])
-async def test_an_engine_that_starts_without_says_so_and_ends(
-    deployment: Deployment, server: str, name: str
-) -> None:
-    missing = getattr(deployment.stack, server)
-    await missing.stop()
-    try:
-        engine = deployment.start_engine()
-        code = await engine.wait()
-    finally:
-        await missing.start()
-    assert code == 1
-    log = engine.log_tail(100)
-    assert "Traceback" not in log
-    assert log.splitlines()[-1].startswith(f"wallet: {name} does not answer")
+async def drain(engine: ManagedProcess) -> None:
+    """Ask an engine to stop, and hold it to doing so in time and in good order."""
+    asked_at = time.monotonic()
+    engine.send_signal(signal.SIGTERM)
+    code = await engine.wait()
+    assert code == 0, engine.log_tail(60)
+    assert time.monotonic() - asked_at < DRAIN_S_MAX
+    assert "Traceback" not in engine.log_tail(1_000)
+
+
+def signal_all(process: ManagedProcess, sig: signal.Signals) -> None:
+    """Signal a server and the processes of its sessions."""
+    server = psutil.Process(process.pid)
+    for member in (server, *server.children(recursive=True)):
+        member.send_signal(sig)
+
+
+def handles_sigterm(process: ManagedProcess) -> bool:
+    """Whether a process has come so far that SIGTERM no longer just ends it."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & 1 << signal.SIGTERM - 1)

@@ -25,6 +25,7 @@ from tests import merkle_oracle
 from tests.support.load import Sent
 from tests.wallet_oracle import Oracle
 
+FORWARDED_HEADER = "wallet-forwarded-from"
 _ACCEPTED = {
     "create_wallet": "wallet_created",
     "debit": "debited",
@@ -42,6 +43,7 @@ async def audit(settings: Settings, journal: Sequence[Sent], partitions: int) ->
     events = await read_topic(settings, settings.events_topic, partitions)
     letters = await read_topic(settings, settings.dead_letters_topic, partitions)
     _check_journal(commands, journal)
+    _check_order_of_forwards(commands)
     connection = await asyncpg.connect(settings.database_url)
     outcomes: Counter[str] = Counter()
     try:
@@ -92,8 +94,20 @@ def _check_journal(commands: dict[int, list[ConsumerRecord]], journal: Sequence[
     assert on_topic == acknowledged
 
 
+def _check_order_of_forwards(commands: dict[int, list[ConsumerRecord]]) -> None:
+    """What is forwarded, perhaps more than once, first comes to its home in the order sent."""
+    for records in commands.values():
+        arrived: dict[str, list[int]] = defaultdict(list)
+        for record in records:
+            if _was_forwarded(record):
+                origin, _, offset = dict(record.headers)[FORWARDED_HEADER].decode().partition(":")
+                if int(offset) not in arrived[origin]:
+                    arrived[origin].append(int(offset))
+        assert all(offsets == sorted(offsets) for offsets in arrived.values())
+
+
 def _was_forwarded(record: ConsumerRecord) -> bool:
-    return any(name == "wallet-forwarded-from" for name, _ in record.headers)
+    return any(name == FORWARDED_HEADER for name, _ in record.headers)
 
 
 class _Shard:
