@@ -83,13 +83,15 @@ async def test_a_claim_that_waits_for_a_lock_does_not_cost_the_membership(
         lock = other.transaction()
         await lock.start()
         await other.execute("SELECT FROM shards FOR UPDATE")
-        async with running.engine(session_timeout_ms=1_000):
+        async with running.engine(session_timeout_ms=1_000) as engine:
             await poll(lambda: assignments)
             await running.until(
                 "SELECT clock_timestamp() - max(query_start) > '3 s' FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
             assert (await running.shard())["epoch"] == 0
+            # the broker refuses this from who is no member
+            await engine._owners[0]._membership.prove(0)
             await lock.rollback()
             await running.decided()
             assert (await running.shard())["epoch"] == 1

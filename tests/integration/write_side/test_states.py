@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from engine.errors import DataRefusedError
 from engine.log import _QUERIES, LoadedWallet, ShardLog, Snapshot
 from engine.merkle import leaf_hash, leaf_hashes, root_of
 from engine.wallet import encode_wallet, fingerprint
@@ -30,11 +31,15 @@ async def test_states_are_never_stale_with_a_cache_of_one(
 ) -> None:
     """Look-ups are answered while the batch that they'd miss is still being appended."""
     append = ShardLog.append
+    refused: list[DataRefusedError] = []
 
     async def slow(log: ShardLog, batch: Any) -> None:
-        for _ in range(3):
-            await log._background.fetchval("SELECT pg_sleep(0.002)")
-        await append(log, batch)
+        await asyncio.sleep(0.01)
+        try:
+            await append(log, batch)
+        except DataRefusedError as error:
+            refused.append(error)
+            raise
 
     monkeypatch.setattr(ShardLog, "append", slow)
     wallets = [f"wal_{number}" for number in range(4)]
@@ -43,6 +48,7 @@ async def test_states_are_never_stale_with_a_cache_of_one(
         for wallet_id in wallets:
             commands.append(topup(wallet_id, f"t{turn}", 5))
             commands.append(debit(wallet_id, f"d{turn}", 5))
+            commands.append(topup(wallet_id, f"t{turn}", 5))
     for command in commands:
         await running.producer.send(running.settings.commands_topic, command, partition=0)
     await running.producer.flush()
@@ -50,7 +56,8 @@ async def test_states_are_never_stale_with_a_cache_of_one(
     async with running.engine(batch_commands_max=3, cached_wallets_max=1):
         await running.decided()
     entries = await running.entries()
-    assert len(entries) == len(commands)
+    assert len(entries) == 4 + 4 * 15 * 2
+    assert refused == []
     assert not [entry for entry in entries if isinstance(entry.event, CommandRejected)]
 
 

@@ -138,25 +138,29 @@ async def test_many_lots_of_one_moment_do_not_make_one_endless_batch(
         sizes.append(len(batch.data))
         await working(log, batch)
 
-    wallets = [f"wal_{number}" for number in range(6)]
-    at = soon(1.5)
+    wallets = [f"wal_{number}" for number in range(12)]
+    commands = [create(wallet_id) for wallet_id in wallets]
     async with running.engine():
-        for wallet_id in wallets:
-            granted = [credit(wallet_id, f"c{number}", 5, expires_at=at) for number in range(4)]
-            await running.send_commands(create(wallet_id), *granted, wallet_id=wallet_id)
+        at = soon(2)
+        commands += [
+            credit(wallet_id, f"c{number}", 5, expires_at=at)
+            for wallet_id in wallets
+            for number in range(4)
+        ]
+        await running.send_commands(*commands, wallet_id=W)
         await running.decided()
         await until_due(running)
         monkeypatch.setattr(ShardLog, "append", append)
         # half of them by commands, the rest by the timer
-        for wallet_id in wallets[:3]:
-            await running.send_commands(debit(wallet_id, "d", 1), wallet_id=wallet_id)
+        debits = [debit(wallet_id, "d", 1) for wallet_id in wallets[:6]]
+        await running.send_commands(*debits, wallet_id=W)
         await running.decided()
         timers.held = False
         await running.until(GONE)
     assert max(sizes) < 10 + 5
-    assert sum(sizes) == 6 * 4 + 3
+    assert sum(sizes) == 12 * 4 + 6
     entries = await running.entries()
-    assert sum(isinstance(entry.event, Expired) for entry in entries) == 6 * 4
+    assert sum(isinstance(entry.event, Expired) for entry in entries) == 12 * 4
     assert [entry.position for entry in entries] == list(range(len(entries)))
 
 
