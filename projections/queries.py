@@ -29,6 +29,15 @@ WALLET_MODELS = ("wallets", "lots")
 TRANSACTION_MODELS = ("wallets", "transactions")
 """The read models that answers about transactions come from."""
 
+DATABASE_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # a statement that the server dies under, now and then
+    asyncpg.InternalClientError,
+    OSError,
+)
+"""What asyncpg raises when the database does not answer, or refuses to."""
+
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 
 Item = TypeVar("Item")
@@ -86,6 +95,7 @@ def open_pool(database_url: str, *, timeout_s: float, connections_max: int) -> a
         max_size=connections_max,
         timeout=timeout_s,
         command_timeout=timeout_s,
+        reset=_leave_session,
         server_settings={
             "application_name": "wallet-api",
             "default_transaction_read_only": "on",
@@ -98,6 +108,11 @@ def open_pool(database_url: str, *, timeout_s: float, connections_max: int) -> a
     )
 
 
+async def _leave_session(_: asyncpg.Connection) -> None:
+    # no query here changes it, and asyncpg's own cleaning costs every read a round trip
+    return
+
+
 @contextmanager
 def reaching_database() -> Iterator[None]:
     """Raise DatabaseAwayError or NotInstalledError for what asyncpg raises."""
@@ -107,7 +122,7 @@ def reaching_database() -> Iterator[None]:
         raise NotInstalledError(
             "The database has no read models yet; run `wallet migrate`."
         ) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except DATABASE_FAILURES as error:
         raise DatabaseAwayError(
             f"The database does not answer ({type(error).__name__}: {error})."
         ) from error

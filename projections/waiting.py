@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from engine.sql import load_queries
 from projections.errors import ProjectionError
-from projections.queries import reaching_database
+from projections.queries import DATABASE_FAILURES, reaching_database
 
 CHANNELS = ("wallet_shards", "wallet_models")
 
@@ -76,7 +76,7 @@ class _Waiter(NamedTuple):
         if progress is not None and not self.answer.done() and self.reached(progress):
             self.answer.set_result(progress)
 
-    def fail(self, error: ProjectionError) -> None:
+    def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
 
@@ -120,7 +120,7 @@ class ShardWatch:
     async def _answer(self, waiters: tuple[_Waiter, ...]) -> None:
         try:
             progress = await self._progress({waiter.shard for waiter in waiters})
-        except ProjectionError as error:
+        except Exception as error:  # noqa: BLE001 - it is for those who wait, not the end of waits
             for waiter in waiters:
                 waiter.fail(error)
         else:
@@ -185,7 +185,7 @@ async def listen(database_url: str, look: Callable[[], None]) -> None:
                 # nobody told us of what came before
                 look()
                 await lost.wait()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_FAILURES as error:
             _log.warning(
                 "Waits poll, for notifications can't be listened for (%s: %s); trying again",
                 type(error).__name__,

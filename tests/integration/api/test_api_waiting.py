@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 import pytest
 
-from projections.queries import WALLET_MODELS, open_pool
+from projections.queries import WALLET_MODELS, DatabaseAwayError, open_pool
 from projections.waiting import Place, ShardWatch, listen
 from tests.support.history import HistoryBuilder
 from tests.support.polling import poll
@@ -238,6 +238,32 @@ async def test_nobody_looks_while_nobody_waits(database_url, connection) -> None
         await project(connection)
         await asyncio.sleep(0.2)
         assert await connection.fetchval(LAST_LOOK) == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (asyncpg.InternalClientError("cannot switch to state 15"), DatabaseAwayError),
+        (ConnectionResetError("reset by peer"), DatabaseAwayError),
+        (ZeroDivisionError("a bug"), ZeroDivisionError),
+    ],
+)
+async def test_one_failed_look_is_not_the_end_of_waiting(
+    database_url, connection, monkeypatch, fault, told
+) -> None:
+    await record(connection, HistoryBuilder().create("wal_a"))
+
+    async def fail(*_: object) -> None:
+        raise fault
+
+    async with watching(database_url, 0.05, listening=False) as watch:
+        waiting = wait(watch, "0:1")
+        await poll(lambda: watch._waiters)
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncpg.Pool, "fetch", fail)
+            with pytest.raises(told):
+                await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(wait(watch, "0:0"), 20)
 
 
 async def test_those_who_gave_up_are_forgotten(database_url, connection) -> None:
