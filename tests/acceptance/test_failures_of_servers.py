@@ -56,7 +56,7 @@ async def test_kafka_stops_and_crashes(deployment: Deployment) -> None:
     kafka = deployment.stack.kafka
     engine = deployment.start_engine()
     async with deployment.load(seed=6, place=as_librdkafka) as load:
-        async with load.flowing(at_most=6_000):
+        async with load.flowing():
             await deployment.until_decided(400)
             for end in (kafka.stop, kafka.kill):
                 await end()

@@ -101,7 +101,7 @@ class Deployment:
                 return
             if time.monotonic() > deadline:
                 raise AssertionError(f"after {timeout_s} s not: {query} {away!r}\n{self.logs()}")
-            await sleep(0.02)
+            await sleep(0.05)
 
     async def until_decided(self, count_min: int, timeout_s: float = 20.0) -> None:
         """Wait until at least so many records have been decided."""

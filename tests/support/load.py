@@ -23,7 +23,7 @@ from engine.topology import home
 from tests.support.payloads import create, credit, debit, payload, topup
 
 _WALLETS = 40
-_BURST = 25
+_BURST = 15
 _PAUSE_S = 0.02
 _KINDS = {
     "topup": 24,
@@ -90,7 +90,7 @@ class Load:
         await self._send_all([self._draw() for _ in range(count)])
 
     @asynccontextmanager
-    async def flowing(self, at_most: int = 20_000) -> AsyncIterator[None]:
+    async def flowing(self, at_most: int = 6_000) -> AsyncIterator[None]:
         """Send in bursts for as long as the block lasts; then wait until the broker has all."""
         stop = asyncio.Event()
         flow = asyncio.create_task(self._flow(stop, at_most))
