@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.errors import DataRefusedError
+from engine.keeper import Keeper
 from engine.log import _QUERIES, LoadedWallet, ShardLog, Snapshot
 from engine.merkle import leaf_hash, leaf_hashes, root_of
 from engine.wallet import encode_wallet, fingerprint
@@ -92,7 +93,15 @@ async def test_a_late_answer_falls_into_the_lease_that_asked(
     assert [entry.event.reference for entry in entries] == ["create", "t", "d"]
 
 
-async def test_snapshots_and_tiles_are_written_and_a_restart_goes_on(running: Service) -> None:
+@pytest.mark.parametrize("crashed", [False, True])
+async def test_snapshots_and_tiles_are_written_and_a_restart_goes_on(
+    running: Service, monkeypatch: pytest.MonkeyPatch, crashed: bool
+) -> None:
+    async def left_out(_: Keeper) -> None:
+        """As if the process had ended before."""
+
+    if crashed:
+        monkeypatch.setattr(Keeper, "_flush_tiles", left_out)
     topups = [topup(W, f"t{number}", 1) for number in range(300)]
     async with running.engine(snapshot_every_versions=20, batch_commands_max=50):
         await running.send_commands(create(W), *topups[:270], wallet_id=W)
@@ -101,6 +110,7 @@ async def test_snapshots_and_tiles_are_written_and_a_restart_goes_on(running: Se
     assert before.wallet is not None
     assert before.wallet.balance == 270
     assert before.replayed < 60
+    monkeypatch.undo()
     async with running.engine(snapshot_every_versions=20, batch_commands_max=50):
         await running.send_commands(*topups[270:], wallet_id=W)
         await running.decided()
