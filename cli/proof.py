@@ -52,18 +52,13 @@ def _print_books(proof: Proof) -> None:
     if not proof.books:
         return
     say(f"\nMoney at {to_text(proof.instant)}; no entry of that time can come any more:\n")
-    columns = ["topped up", "+ credited", "- debited", "- expired", "- written off", "= balances"]
-    print_table(
-        ["currency", *columns, "of wallets", ""],
-        [_book(line) for line in proof.books],
-        right=[*columns, "of wallets"],
-    )
+    columns = ["in", "- out", "- expired", "- written off", "= balances"]
+    print_table(["", *columns, " "], [_book(line) for line in proof.books], right=columns)
 
 
 def _book(line: MoneyLine) -> tuple[object, ...]:
     amounts = (
-        line.topped_up,
-        line.credited,
+        line.topped_up + line.credited,
         line.debited,
         line.expired + line.run_out,
         line.written_off,
@@ -72,7 +67,6 @@ def _book(line: MoneyLine) -> tuple[object, ...]:
     return (
         line.currency,
         *(_amount(amount, line.currency) for amount in amounts),
-        line.wallets,
         "PASS" if line.balances == line.expected else "FAIL",
     )
 
@@ -87,14 +81,18 @@ def _print_shards(proof: Proof) -> None:
     if not proof.shards:
         return
     say("")
+    columns = ["shard", "entries", "published", "next offset"]
     print_table(
-        ["shard", "entries", "decided up to", "published", "Merkle root"],
+        columns,
         [
-            (shard.shard, shard.entries, shard.next_offset, shard.published, shard.root)
+            (shard.shard, shard.entries, shard.published, shard.next_offset)
             for shard in proof.shards
         ],
-        right=["shard", "entries", "decided up to", "published"],
+        right=columns,
     )
+    say("\nMerkle roots over these entries:\n")
+    for shard in proof.shards:
+        say(f"  {shard.shard:>3}  {shard.root}")
 
 
 def _print_findings(check: CheckResult) -> None:

@@ -137,8 +137,12 @@ class DemoRun:
         flush()
 
     async def _prove(self, watch: Watch, outcomes: Outcomes) -> None:
-        self._narration.tell("waiting until no entry as old as the last one can come any more")
-        await watch.until_final()
+        final_at = await watch.final_at()
+        seconds = max((final_at - await watch.now()).total_seconds(), 0)
+        self._narration.tell(
+            f"waiting {seconds:.0f} s, until no entry as old as the last one can come any more"
+        )
+        await watch.until(final_at)
         proof = await verify_with_bars(self._service.settings)
         say("")
         print_proof(proof, [Shown(outcomes.total, _OWN_CLAIM)])

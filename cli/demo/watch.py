@@ -88,12 +88,16 @@ class Watch:
         await self._until_none("lots have not expired", running_out)
         return int(await self._connection.fetchval(QUERIES["expired"]))
 
-    async def until_final(self) -> None:
-        """Wait until no entry can come any more that is as old as the last one."""
+    async def final_at(self) -> datetime:
+        """From when on no entry can come any more that is as old as the last one."""
         last: datetime = await self._connection.fetchval(QUERIES["last_entry"])
+        return last + FINAL_AFTER
+
+    async def until(self, moment: datetime) -> None:
+        """Wait for the database's clock."""
 
         async def to_come() -> int:
-            return (last + FINAL_AFTER - await self.now()) // timedelta(milliseconds=1) + 1
+            return (moment - await self.now()) // timedelta(milliseconds=1) + 1
 
         await self._until_none("milliseconds are to pass", to_come)
 

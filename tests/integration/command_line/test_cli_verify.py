@@ -30,11 +30,11 @@ async def test_a_proof_is_shown_with_its_books_and_roots(proven, migrated):
         assert check["claim"] in done.out
         assert check["failed"] == 0
     assert proof["shards"][0]["root"] in done.out
-    topped_up = {line["currency"]: line["topped_up"] for line in proof["books"]}
+    came_in = {line["currency"]: line["topped_up"] + line["credited"] for line in proof["books"]}
     # each in its own minor unit
-    assert f" {topped_up['GHS'] / 100:.2f} " in done.out
-    assert f" {topped_up['JPY']:,} " in done.out
-    assert f" {topped_up['KWD'] / 1000:.3f} " in done.out
+    assert f" {came_in['GHS'] / 100:,.2f} " in done.out
+    assert f" {came_in['JPY']:,} " in done.out
+    assert f" {came_in['KWD'] / 1000:,.3f} " in done.out
 
 
 async def test_the_first_bad_entry_is_named_and_the_status_is_1(proven, migrated):
