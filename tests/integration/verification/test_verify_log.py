@@ -1,5 +1,7 @@
 """What is wrong with the log is found, and its first wrong position named."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -464,6 +466,19 @@ async def test_a_command_cut_in_two(proven):
     await proven.edit_entry(position, last=True)
     await proven.cover_up()
     assert_found(await proven.verify(), "replay", position)
+
+
+@pytest.mark.parametrize("apart", ["offset", "occurred_at"])
+async def test_entries_of_one_command_that_do_not_belong_together(proven, apart):
+    position = proven.position_of(WrittenOff)
+    entry = await proven.entry(position)
+    earlier = {
+        "offset": (entry.offset or 0) - 1,
+        "occurred_at": entry.occurred_at - timedelta(microseconds=1),
+    }
+    await proven.edit_entry(position, **{apart: earlier[apart]})
+    await proven.cover_up()
+    assert_found(await proven.verify(), "commands", position)
 
 
 async def test_a_close_without_its_write_off(proven):
