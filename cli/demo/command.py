@@ -18,7 +18,7 @@ KeepOption = Annotated[
     bool, typer.Option("--keep", help="Leave everything running until Ctrl-C, to try more.")
 ]
 CommandsOption = Annotated[
-    int, typer.Option("--commands", min=2_000, metavar="N", help="How many commands to send.")
+    int, typer.Option("--commands", min=10_000, metavar="N", help="How many commands to send.")
 ]
 
 

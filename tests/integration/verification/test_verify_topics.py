@@ -1,5 +1,6 @@
 """The topics beside the log: one outcome for every record, and the same entries on both sides."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cli.stack import Stack
 from engine.settings import Settings
@@ -26,6 +28,7 @@ from tests.support.proven import Proven, project
 from tests.support.topics import TopicNames, create_topics, delete_topics
 
 PARTITIONS = 2
+IN_TRANSACTIONS = "wal_n0"
 Records = dict[int, list[ConsumerRecord]]
 
 
@@ -100,7 +103,30 @@ async def _send(running: Service) -> None:
         # a producer that hashes in another way
         await running.send(topup(wallet, "stray", 3), partition=1 - place)
         await running.send(topup(wallet, "t1", 1_000), partition=1 - place)
-    await running.send(None, partition=0, key=b"wal_n0")
+    await running.send(None, partition=0, key=IN_TRANSACTIONS.encode())
+    await _send_in_transactions(running)
+
+
+async def _send_in_transactions(running: Service) -> None:
+    """Markers, and a command that was taken back, take up offsets that no consumer sees."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=running.settings.kafka_bootstrap,
+        transactional_id=running.settings.group,
+    )
+    await producer.start()
+    topic, place = running.settings.commands_topic, home(IN_TRANSACTIONS, PARTITIONS)
+    for number, end in enumerate([producer.abort_transaction, producer.commit_transaction] * 2):
+        await producer.begin_transaction()
+        sent = await producer.send_and_wait(
+            topic,
+            topup(IN_TRANSACTIONS, f"transaction{number}", 7),
+            key=IN_TRANSACTIONS.encode(),
+            partition=place,
+        )
+        await end()
+        if end == producer.commit_transaction:
+            running.sent.append((sent.partition, sent.offset))
+    await producer.stop()
 
 
 @pytest_asyncio.fixture
@@ -152,7 +178,8 @@ def findings(proof: Proof, name: str) -> list[Any]:
 async def test_every_record_has_one_outcome_and_every_entry_its_record(run):
     proof = await run.verify()
     assert proof.passed, proof.first
-    records = sum(map(len, run.commands.values()))
+    aborted = 2
+    records = sum(map(len, run.commands.values())) - aborted
     assert check(proof, "commands_topic").checked == records
     assert check(proof, "events_topic").checked == len(run.entries)
     assert check(proof, "set_aside").checked == 12 * 3 + 1
@@ -175,6 +202,32 @@ async def test_a_copied_topic_passes_as_the_first_did(run, copied):
     assert proof.passed, proof.first
     proof = await run.verify(commands_topic=run.settings.events_topic)
     assert not proof.passed
+
+
+@pytest.mark.parametrize("kind", ["commands_topic", "events_topic"])
+async def test_a_topic_that_does_not_reach_back_is_compared_as_far_as_it_does(
+    run, copied, kafka_bootstrap, kind
+):
+    # of commands, only in a partition without markers does a copy get the same offsets
+    other = 1 - home(IN_TRANSACTIONS, PARTITIONS)
+    records = {other: (run.events if kind == "events_topic" else run.commands)[other]}
+    topic = await copied(records)
+    await _delete_records(kafka_bootstrap, topic, other, before=5)
+    settings = run.settings.model_copy(update={kind: topic})
+    proof = await verify_through(run.database, settings, [other])
+    assert proof.passed, proof.first
+    (note,) = check(proof, kind).notes
+    assert re.search("reaches back to (offset|position) 5", note)
+    assert check(proof, kind).checked == len(records[other]) - 5
+
+
+async def _delete_records(bootstrap: str, topic: str, partition: int, *, before: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.delete_records(
+        {TopicPartition(topic, partition): RecordsToDelete(before_offset=before)}
+    )
+    await admin.close()
 
 
 async def test_a_dead_letter_that_is_gone(run):
@@ -239,7 +292,7 @@ async def test_an_entry_without_a_record(run):
     entry = next(e for e in run.entries if e.shard == 0 and e.offset == last)
     await run.database.execute("UPDATE shards SET next_offset = next_offset + 5 WHERE shard = 0")
     proven = run.proven(0)
-    await proven.edit_entry(entry.position, offset=len(run.commands[0]) + 1)
+    await proven.edit_entry(entry.position, offset=last + 3)
     found = findings_of(await run.verify(), "commands_topic")
     assert any("recreated or truncated" in finding.message for finding in found)
     assert any(finding.offset == last for finding in found)
