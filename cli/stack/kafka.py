@@ -111,8 +111,7 @@ class Kafka:
         unfinished = self._log_dir.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         self._write_properties(unfinished)
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "-t", cluster_id, "-c", self._properties_file)
+        arguments = ("format", "-t", new_cluster_id(), "-c", self._properties_file)
         tool = self._java("kafka-format", "kafka.tools.StorageTool", *arguments)
         if await tool.run() != 0:
             raise tool.failure("could not format its data directory")
@@ -177,3 +176,11 @@ class Kafka:
     @property
     def _log4j_file(self) -> Path:
         return self._directory / "log4j2.properties"
+
+
+def new_cluster_id() -> str:
+    """A random UUID in URL-safe base64, and none that the tool would read as an option."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
