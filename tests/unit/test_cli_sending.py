@@ -106,7 +106,8 @@ async def test_so_many_batches_are_under_way_and_no_more(stream, producer):
             await stream.add(line(number))
 
     with pytest.raises(SendFailedError, match="silent"):
-        await flood()
+        async with asyncio.timeout(5):
+            await flood()
     assert len(producer.batches) == BATCHES_UNDER_WAY_MAX
 
 
@@ -114,7 +115,8 @@ async def test_a_silent_broker_is_not_waited_for_for_ever(stream, producer):
     await stream.add(line(1))
 
     with pytest.raises(SendFailedError, match="silent"):
-        await stream.drain()
+        async with asyncio.timeout(5):
+            await stream.drain()
 
 
 async def test_a_refusal_says_how_much_was_acknowledged_and_what_to_do(stream, producer):

@@ -50,6 +50,13 @@ async def consume(settings):
         await consumer.stop()
 
 
+async def until(connection, question, *arguments):
+    deadline = time.monotonic() + 30
+    while not await connection.fetchval(question, *arguments):
+        assert time.monotonic() < deadline, question
+        await asyncio.sleep(0.05)
+
+
 def status_of(connection, shard):
     return connection.fetchval("SELECT status FROM dead_letters WHERE shard = $1", shard)
 
@@ -109,8 +116,11 @@ async def test_retry_of_what_is_no_command_keeps_its_key(with_topics, letters):
     assert (record.value, record.key) == (b"\xfe\xff", b"\xff")
 
 
-async def test_two_retries_at_once_send_one_record(with_topics, letters):
-    started = [await start(with_topics, "dead-letters", "retry", "0:7") for _ in range(2)]
+async def test_two_retries_at_once_send_one_record(with_topics, letters, connection):
+    async with connection.transaction():
+        await connection.execute("SELECT FROM dead_letters FOR UPDATE")
+        started = [await start(with_topics, "dead-letters", "retry", "0:7") for _ in range(2)]
+        await until(connection, "SELECT 2 = (SELECT count(*) FROM pg_locks WHERE NOT granted)")
     both = [await finish(process) for process in started]
 
     assert sorted(done.status for done in both) == [0, 1]
@@ -170,8 +180,5 @@ async def test_a_retried_record_is_decided_like_any_other(running, connection, t
 
     assert done.status == 0, done.err
     shard, _, offset = done.document["sent_to"].partition(":")
-    again = 'SELECT count(*) FROM dead_letters WHERE shard = $1 AND "offset" = $2'
-    deadline = time.monotonic() + 30
-    while not await connection.fetchval(again, int(shard), int(offset)):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    again = 'SELECT EXISTS (SELECT FROM dead_letters WHERE shard = $1 AND "offset" = $2)'
+    await until(connection, again, int(shard), int(offset))

@@ -160,10 +160,16 @@ async def test_log_gives_the_entries_own_bytes(started, history):
     assert done.out.encode().splitlines() == [encode_entry(entry) for entry in history.entries]
 
 
-async def test_log_of_a_shard_begins_where_it_is_told(started, history):
+async def test_log_of_a_shard_begins_where_it_is_told(started, connection, history):
+    other = HistoryBuilder((HOME + 1) % PARTITIONS).create("wal_z")
+    await other.topup("wal_z", 1).topup("wal_z", 2).topup("wal_z", 3).write(connection)
+
     done = await run(started, "log", "--shard", str(HOME), "--from", "3", "--json")
 
-    assert [entry["position"] for entry in done.documents] == [3, 4]
+    assert [(entry["shard"], entry["position"]) for entry in done.documents] == [
+        (HOME, 3),
+        (HOME, 4),
+    ]
 
 
 async def test_log_without_a_wallet_is_every_shard(started, connection, history):

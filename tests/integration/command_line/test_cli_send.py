@@ -38,7 +38,7 @@ def debit(reference, amount, wallet="wal_a"):
 def send(tmp_path):
     async def send(settings, *commands, options=()):
         file = tmp_path / "usage.jsonl"
-        file.write_bytes(lines(*commands))
+        file.write_bytes(lines(*commands).removesuffix(b"\n"))
         return await run(settings, "send", str(file), *options)
 
     return send
