@@ -7,10 +7,8 @@ claim reads the row and begins anew.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Final, Protocol
 
 from engine.batch import Batch, Deciding, Tip, may_have_been_refused
@@ -21,6 +19,7 @@ from engine.keeper import Keeper
 from engine.log import ForwardRow, ShardLog, ShardRow
 from engine.placement import Placement
 from engine.publisher import Publisher
+from engine.record_queue import RecordQueue
 from engine.settings import Settings
 from engine.wallet import Wallet
 
@@ -29,8 +28,6 @@ logger = logging.getLogger(__name__)
 DUE_WALLETS_MAX: Final = 200
 ENTRIES_MAX: Final = 10_000
 """A batch ends with the command that reaches this: a thousand lots of a wallet can expire at once."""
-BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
-QUEUE_BYTES_MAX: Final = 64 * 1024 * 1024
 _DUE_POLL_S: Final = 0.5
 _IDLE_S: Final = 0.2
 _FINISH_S: Final = 3.0
@@ -87,8 +84,8 @@ class Lease:
         self._keeper = Keeper(log, row.position)
         self._placement = Placement(row.shard, row.next_offset)
         self._cache = WalletCache(settings.cached_wallets_max)
-        self._pending: deque[Record] = deque()
-        self._pending_bytes = 0
+        self._queue = RecordQueue(settings.queue_commands_max)
+        self._ahead: tuple[list[Record], Intake] | None = None
         self._paused = False
         self._wake = asyncio.Event()
         self._stopping = False
@@ -111,9 +108,8 @@ class Lease:
         """Queue records of the partition as they were fetched; never blocks."""
         verdict = self._placement.place(records[0].offset, records[-1].offset)
         if verdict == "accept":
-            self._pending.extend(records)
-            self._pending_bytes += sum(map(_size, records))
-            if self._filled(1.0):
+            self._queue.put(records)
+            if self._queue.is_full:
                 self._paused = True
                 self._flow.pause()
             self._wake.set()
@@ -182,7 +178,7 @@ class Lease:
             if self._publisher.unpublished < self._settings.unpublished_entries_max:
                 if self._due:
                     return self._decide_due
-                if self._pending:
+                if self._queue or self._ahead:
                     return self._decide_records
             if self._idle and self._fenced_published < self._publisher.published:
                 return self._fence_published
@@ -215,43 +211,31 @@ class Lease:
         except TimeoutError:
             logger.info("shard %d is left with unpublished entries", self.shard)
 
-    def _filled(self, share: float) -> bool:
-        return (
-            len(self._pending) >= self._settings.queue_commands_max * share
-            or self._pending_bytes >= QUEUE_BYTES_MAX * share
-        )
-
-    def _take(self) -> list[Record]:
-        records: list[Record] = []
-        taken_bytes = 0
-        for record in islice(self._pending, self._batch_max):
-            taken_bytes += _size(record)
-            if taken_bytes > BATCH_BYTES_MAX and records:
-                taken_bytes -= _size(record)
-                break
-            records.append(record)
-        for _ in records:
-            self._pending.popleft()
-        self._pending_bytes -= taken_bytes
-        if self._paused and not self._filled(0.5):
+    def _take(self) -> tuple[list[Record], Intake]:
+        if self._ahead is not None:
+            taken, self._ahead = self._ahead, None
+            return taken
+        records = self._queue.take(self._batch_max)
+        if self._paused and self._queue.is_half_empty:
             self._paused = False
             if self._judging is None:
                 self._flow.resume()
-        return records
+        return records, self._take_in(records)
 
     def _put_back(self, records: Sequence[Record]) -> None:
-        self._pending.extendleft(reversed(records))
-        self._pending_bytes += sum(map(_size, records))
+        if self._ahead is not None:
+            self._queue.put_back(self._ahead[0])
+            self._ahead = None
+        self._queue.put_back(records)
 
     def _now(self) -> datetime:
         return max(self._clock(), self._tip.last_at)
 
     async def _decide_records(self) -> None:
-        records = self._take()
-        intake = self._take_in(records)
+        records, intake = self._take()
         home_offsets = await self._forwarder.forward(intake.strays) if intake.strays else []
         in_flight = {} if self._decided is None else self._decided.outcomes
-        recorded = await self._recorded(
+        recorded = await self._recorded_meanwhile_ahead(
             [
                 received.command_id
                 for received in intake.commands
@@ -290,6 +274,14 @@ class Lease:
             if stray.offset <= end
         ]
         await self._hand_over(batch, records)
+
+    async def _recorded_meanwhile_ahead(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """What the log has of these ids; the next batch is taken in while the database looks."""
+        asking = asyncio.create_task(self._recorded(ids))
+        await asyncio.sleep(0)
+        if self._queue:
+            self._ahead = self._take()
+        return await asking
 
     async def _recorded(self, ids: list[bytes]) -> dict[bytes, bytes]:
         return await self._log.find_outcomes(ids) if ids else {}
@@ -458,7 +450,3 @@ class Lease:
             self._due = True
             self._wake.set()
             await self._due_done.wait()
-
-
-def _size(record: Record) -> int:
-    return len(record.value or b"") + len(record.key or b"")

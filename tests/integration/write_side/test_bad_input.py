@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine import lease
+from engine import lease, record_queue
 from engine.events_topic import EventRecord
 from engine.fit import register_topology
 from engine.log import Append, ShardLog
@@ -99,8 +99,8 @@ async def test_large_records_are_taken_a_few_at_a_time(
     running: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch of thousands of them would take longer than any time-out."""
-    monkeypatch.setattr(lease, "BATCH_BYTES_MAX", 1_000_000)
-    monkeypatch.setattr(lease, "QUEUE_BYTES_MAX", 2_000_000)
+    monkeypatch.setattr(record_queue, "BATCH_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(record_queue, "QUEUE_BYTES_MAX", 2_000_000)
     working = ShardLog.append
     sizes: list[int] = []
     queued: list[int] = []
@@ -108,8 +108,8 @@ async def test_large_records_are_taken_a_few_at_a_time(
 
     def watched(self: lease.Lease, records: Any) -> None:
         deliver(self, records)
-        queued.append(sum(len(record.value or b"") for record in self._pending))
-        assert self._pending_bytes == queued[-1]
+        queued.append(sum(len(record.value or b"") for record in self._queue._records))
+        assert self._queue.size_bytes == queued[-1]
 
     async def append(log: ShardLog, batch: Append) -> None:
         sizes.append(sum(len(letter.payload or b"") for letter in batch.dead_letters))
