@@ -48,8 +48,6 @@ class CommandGroups:
     def _check_offset(self, entry: Entry) -> None:
         offset = entry.offset
         if offset is None:
-            if not entry.last:
-                self._report(entry.position, "an entry of a timer is always the last, this is not")
             return
         if offset <= self._last_offset:
             self._report(

@@ -30,7 +30,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 
 def busy_history(shard: int = 0, rounds: int = 30) -> HistoryBuilder:
-    """Every kind of entry, on wallets of two merchants in three currencies; 25 entries a round."""
+    """Every kind of entry, on wallets of two merchants in three currencies; 26 entries a round."""
     history = HistoryBuilder(shard)
     wallets = [f"wal_s{shard}n{number}" for number in range(6)]
     for number, wallet in enumerate(wallets):
@@ -53,7 +53,7 @@ def busy_history(shard: int = 0, rounds: int = 30) -> HistoryBuilder:
         history.debit(wallet, 11, reference=f"taken{turn}")
         history.freeze(other).freeze(other).debit(other, 1).topup(other, 9).unfreeze(other)
         history.debit("wal_unknown", 5).topup(wallet, 5, currency="USD")
-        history.wait(5).expire(other)
+        history.wait(5).expire(other).debit(other, 10**9)
         history.wait(40).debit(wallet, 1)
     # a repeat, which leaves an offset without an entry
     history.credit(wallets[0], 50).debit(wallets[0], 10, reference="taken0")

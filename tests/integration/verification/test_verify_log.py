@@ -1,6 +1,7 @@
 """What is wrong with the log is found, and its first wrong position named."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from engine.settings import Settings
 from projections.install import install
 from projections.verification import CHECKS, Proof, VerificationError, verify
 from projections.verification.findings import CheckResult
-from schemas.digests import command_id
+from schemas.digests import body_digest, command_id
 from schemas.entries import encode_entry
 from schemas.events import (
     Closed,
@@ -117,6 +118,8 @@ async def test_a_changed_amount(proven):
     proof = await proven.verify()
     assert_found(proof, "root", position)
     assert_found(proof, "replay", position)
+    # what the wallet holds from there on is not known, and so not complained about
+    assert "timers" not in failed(proof)
 
 
 async def test_a_changed_description_is_found_by_the_tree_alone(proven):
@@ -301,6 +304,23 @@ async def test_a_debit_that_the_rules_do_not_lead_to(proven, changes):
     assert_found(await proven.verify(), "replay", position)
 
 
+async def test_a_debit_of_more_than_there_is(proven):
+    position = proven.position_of(Debited, after=444)
+    await proven.edit_entry(position, amount=10**12)
+    await proven.cover_up_tree()
+    proof = await proven.verify()
+    assert_found(proof, "replay", position)
+    messages = [finding.message for finding in check(proof, "replay").findings]
+    assert any("refuses it with insufficient_funds" in message for message in messages)
+
+
+async def test_a_debit_that_a_timer_is_said_to_have_made(proven):
+    position = proven.position_of(Debited, after=proven.position_of(Credited, after=444))
+    await proven.edit_entry(position, offset=None)
+    await proven.cover_up()
+    assert_found(await proven.verify(), "replay", position)
+
+
 async def test_a_whole_history_with_more_money_than_came_in(proven):
     position = proven.position_of(ToppedUp, after=500)
     event = (await proven.entry(position)).event
@@ -338,7 +358,7 @@ async def test_a_lot_that_lives_past_its_end(proven):
 
 
 async def test_an_entry_dated_before_the_one_before_it(proven):
-    position = proven.position_of(Debited, after=450)
+    position = proven.position_of(Debited, after=proven.position_of(Credited, after=444))
     before = (await proven.entry(position - 1)).occurred_at
     await proven.edit_entry(position, occurred_at=before.replace(year=2025))
     await proven.cover_up_tree()
@@ -383,6 +403,42 @@ async def test_a_rejection_at_another_version_of_the_wallet(proven):
     assert_found(await proven.verify(), "rejections", position)
 
 
+async def test_a_rejection_that_has_a_version(proven):
+    position = proven.position_of(CommandRejected, after=500)
+    await proven.edit_entry(position, version=77_777)
+    await proven.cover_up_tree()
+    assert_found(await proven.verify(), "replay", position)
+
+
+async def test_a_rejection_of_another_wallets_command(proven):
+    position = proven.position_of(CommandRejected, after=500)
+    command = (await proven.entry(position)).event.command
+    other = msgspec.structs.replace(command, wallet_id="wal_other")
+    await proven.edit_entry(position, command=other, body_digest=body_digest(other).hex())
+    await proven.cover_up()
+    assert_found(await proven.verify(), "digests", position)
+
+
+async def test_lots_that_ran_out_before_a_refused_command(proven):
+    """The engine lets them expire first, as entries of that command."""
+    position = next(
+        expired.position
+        for expired, refused in pairwise(proven.history.entries[300:])
+        if isinstance(expired.event, Expired)
+        and isinstance(refused.event, CommandRejected)
+        and expired.wallet_id == refused.wallet_id
+    )
+    refused = await proven.entry(position + 1)
+    await proven.edit_entry(position, offset=refused.offset, last=False)
+    await proven.cover_up()
+    proof = await proven.verify()
+    assert proof.passed, proof.first
+    event = (await proven.entry(position)).event
+    await proven.edit_entry(position, expires_at=event.expires_at.replace(microsecond=7))
+    await proven.cover_up()
+    assert_found(await proven.verify(), "replay", position)
+
+
 async def test_a_conflict_with_nothing(proven):
     conflict = _conflict(proven)
     original = next(
@@ -395,6 +451,18 @@ async def test_a_conflict_with_nothing(proven):
     await proven.edit_entry(conflict.position, command=forged)
     await proven.cover_up()
     assert_found(await proven.verify(), "rejections", conflict.position)
+
+
+async def test_a_conflict_with_what_comes_later(proven):
+    conflict = _conflict(proven)
+    turn = int(conflict.event.command.reference.removeprefix("taken"))
+    # the same wallet's turn comes again after six
+    forged = msgspec.structs.replace(conflict.event.command, reference=f"taken{turn + 6}")
+    await proven.edit_entry(conflict.position, command=forged)
+    await proven.cover_up()
+    proof = await proven.verify()
+    assert_found(proof, "rejections", conflict.position)
+    assert "nothing before it" in check(proof, "rejections").findings[0].message
 
 
 async def test_a_conflict_with_the_same_body(proven):
@@ -459,6 +527,13 @@ async def test_an_outcome_not_marked_as_the_last(proven):
     await proven.edit_entry(position, last=False)
     await proven.cover_up()
     assert_found(await proven.verify(), "commands", position)
+
+
+async def test_a_shard_that_ends_within_a_command(proven):
+    last = len(proven.history.entries) - 1
+    await proven.edit_entry(last, last=False)
+    await proven.cover_up()
+    assert_found(await proven.verify(), "commands", last)
 
 
 async def test_a_command_cut_in_two(proven):

@@ -27,16 +27,16 @@ async def test_without_tiles_the_edge_says_in_which_range_the_log_was_changed(pr
     await proven.tamper("UPDATE log SET data = $2 WHERE position = $1", position, data + b" ")
     proof = await proven.verify()
     (finding,) = check(proof, "root").findings
-    # 820 = 512 + 256 + 32 + 16 + 4
+    # 850 = 512 + 256 + 64 + 16 + 2
     assert finding.position is None
-    assert "positions 816 to 819" in finding.message
+    assert "positions 848 to 849" in finding.message
 
 
 async def test_tiles_that_lag_behind_are_no_failure(proven):
     await proven.tamper("DELETE FROM tiles WHERE level = 0 AND index = 3")
     proof = await proven.verify()
     assert proof.passed, proof.first
-    assert "768 of 820" in check(proof, "tiles").notes[0]
+    assert "768 of 850" in check(proof, "tiles").notes[0]
 
 
 async def test_a_tile_of_the_lowest_level_that_was_changed(proven):
