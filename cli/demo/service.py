@@ -15,7 +15,7 @@ from projections.install import install
 if TYPE_CHECKING:
     from cli.stack import ManagedProcess
 
-_SESSION_TIMEOUT_MS: Final = 6_000
+_SESSION_TIMEOUT_MS: Final = 4_000
 """How long Kafka waits for a dead engine before its partitions go to the living."""
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from cli.errors import DemoFailedError
 
-EXPIRES_AFTER_S: Final = 10
+EXPIRES_AFTER_S: Final = 8
 """When the first of the short-lived credits run out; the last do so half as long after."""
 
 _EXAMPLES: Final = Path(__file__).parents[2] / "examples"
