@@ -2,11 +2,18 @@
 
 EngineError
 ├── SetupError            the process cannot start as things are; a person has to act
-│   └── PartitionsChangedError
+│   ├── PartitionsChangedError
+│   ├── EditedMigrationError, MigrationFailedError      in engine.migrate
+├── TopicsNotCreatedError                               in engine.topics
 ├── ShardHaltedError      one shard cannot go on as things are; a person has to act
 ├── LeaseLostError        another worker has claimed the shard; this one wrote nothing
 ├── ClockRefusedError     the engine's clock and the database's are too far apart; nothing was written
-└── DataRefusedError      the database will not take an entry, whoever sends it
+├── DataRefusedError      the database will not take an entry, whoever sends it
+├── OutcomeMissingError   a decided command has no outcome; in engine.receipts
+├── EntryUnreadableError, HistoryBrokenError            in engine.replay
+└── MerkleError           and what is below it, in engine.merkle.errors
+
+HistoryError (ValueError), in engine.wallet, is of the pure core: an event that cannot follow.
 """
 
 
