@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from asyncpg import Connection, Record
+from asyncpg import Connection
 
 from projections.comparison import Difference, ShardComparison, Source
 from projections.errors import ReplayFailedError
@@ -48,24 +48,17 @@ class ModelsCheck:
         await check._check_zero_sum(connection)
         return check
 
-    async def page(
-        self, connection: Connection, rows: Sequence[Record], entries: Sequence[Entry]
-    ) -> None:
-        """Takes the next page of the log: its rows, and the entries that could be read."""
-        stop = self._comparison.stop
-        whole = [row["position"] for row in rows] == [entry.position for entry in entries]
-        if self._position >= stop or self._broken:
+    async def page(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Takes the entries of the log's next page."""
+        taken = [entry for entry in entries if entry.position < self._comparison.stop]
+        if not taken or self._broken:
             return
-        if not whole or rows[0]["position"] != self._position:
-            self._cannot_compare(self._position)
-            return
-        taken = [entry for entry in entries if entry.position < stop]
         try:
             self._report(await self._comparison.take_in(connection, taken))
         except ReplayFailedError as error:
             self._findings.report("wallets", str(error), shard=self._shard)
-            self._cannot_compare(self._position)
-        self._position += len(taken)
+            self._cannot_compare(taken[0].position)
+        self._position = taken[-1].position + 1
 
     def finish(self) -> None:
         """Compares what stands at the end of the log."""

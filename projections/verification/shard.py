@@ -97,7 +97,7 @@ class ShardVerification:
             self._ledger.entry(entry, self._history.wallets)
             for group in self._groups.entry(entry):
                 self._history.group(group, originals)
-        await self._models.page(connection, rows, entries)
+        await self._models.page(connection, entries)
 
     def _readable(self, rows: list[Record]) -> list[Entry]:
         entries = []
