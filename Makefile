@@ -29,7 +29,7 @@ check: $(STAMP) ## lint, formatting, types, and which package may import which
 		|| { cat $(VENV)/imports.log; exit 1; }
 
 test: setup check ## check, then run all tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRADE=--upgrade)
 	@$(BIN)/uv pip compile $(PIN) pyproject.toml --output-file requirements.txt
