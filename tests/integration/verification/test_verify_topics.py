@@ -298,11 +298,74 @@ async def test_an_entry_without_a_record(run):
     assert any(finding.offset == last for finding in found)
 
 
-async def test_a_commands_topic_that_is_another(run, copied):
-    """Filled as far as the first was, but the last record is not the same."""
-    other = await copied(changed(run.commands, lambda records: [*records[:-1], records[0]]))
-    found = findings_of(await run.verify(commands_topic=other), "commands_topic")
-    assert any("recreated" in finding.message for finding in found)
+@pytest.fixture
+def with_other_commands(run, copied):
+    """Verifies the partition without markers, where a copy has the same offsets, on a changed copy."""
+    shard = 1 - home(IN_TRANSACTIONS, PARTITIONS)
+
+    async def verify_changed(place: int, value: bytes) -> list[Any]:
+        records = list(run.commands[shard])
+        records[place] = _with(records[place], value=value)
+        topic = await copied({shard: records})
+        settings = run.settings.model_copy(update={"commands_topic": topic})
+        proof = await verify_through(run.database, settings, [shard])
+        return findings(proof, "commands_topic")
+
+    return shard, verify_changed
+
+
+async def test_a_commands_topic_that_is_another(run, with_other_commands):
+    """Filled as far as the first was, with the same outcomes, but the last record is another."""
+    shard, verify_changed = with_other_commands
+    last = run.commands[shard][-1]
+    (finding,) = await verify_changed(-1, last.value + b" ")
+    assert finding.offset == last.offset
+    assert "not the one that the shard's row remembers" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (b"not JSON either", "no command"),
+        (topup("wal_x", "t1", 1_000), "for wallet wal_x"),
+        (topup("wal_n0", "t1", 1_000), "for wallet wal_n0"),
+    ],
+)
+async def test_an_entry_of_a_record_that_says_something_else(
+    run, with_other_commands, value, what
+):
+    shard, verify_changed = with_other_commands
+    entry = next(e for e in run.entries if e.shard == shard and isinstance(e.event, Debited))
+    found = await verify_changed(entry.offset, value)
+    assert (found[0].position, found[0].offset) == (entry.position, entry.offset)
+    assert what in found[0].message
+
+
+async def test_entries_in_a_shard_where_their_wallets_are_not_at_home(run):
+    await run.database.execute("UPDATE topology SET partitions = 1")
+    found = findings(await run.verify(), "commands_topic")
+    assert {finding.shard for finding in found} == {0, 1}
+    assert any("not at home" in finding.message for finding in found)
+
+
+async def test_a_dead_letter_for_a_record_that_was_taken_back(run):
+    place = home(IN_TRANSACTIONS, PARTITIONS)
+    seen = {entry.offset for entry in run.entries if entry.shard == place}
+    aborted = next(
+        record.offset
+        for record in run.commands[place]
+        if b"transaction" in (record.value or b"") and record.offset not in seen
+    )
+    await run.database.execute(
+        """
+        INSERT INTO dead_letters (shard, "offset", reason, detail, occurred_at)
+        VALUES ($1, $2, 'malformed_json', '', now())
+        """,
+        *(place, aborted),
+    )
+    (finding,) = findings(await run.verify(), "commands_topic")
+    assert finding.offset == aborted
+    assert "does not have" in finding.message
 
 
 async def test_a_topic_that_ends_too_early(run, copied):
@@ -377,6 +440,16 @@ class _Copy:
 def _with(record: ConsumerRecord, **changes: Any) -> _Copy:
     fields = {name: getattr(record, name) for name in ("value", "key", "headers", "timestamp")}
     return _Copy(**(fields | changes))
+
+
+async def test_an_event_of_another_shard(run, copied):
+    def stray(records: list[ConsumerRecord]) -> list[Any]:
+        return [*records[:3], run.events[1][3], *records[3:]]
+
+    (finding,) = findings(
+        await run.verify(events_topic=await copied(changed(run.events, stray))), "events_topic"
+    )
+    assert "no entry of this shard" in finding.message
 
 
 async def test_events_said_to_be_published_that_are_not(run, copied):
