@@ -35,9 +35,9 @@ from engine.publisher import Publisher
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
-# not FastStream's own, which writes past the log format; what it does is told at INFO
+# not FastStream's own, which writes past the log format; below errors it tells what we ask it for
 _framework_logger = logging.getLogger("engine.faststream")
-_framework_logger.setLevel(logging.WARNING)
+_framework_logger.setLevel(logging.ERROR)
 
 _POLL_MS: Final = 5
 _COMMIT_INTERVAL_S: Final = 1.0
