@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from engine.decider import HistoryError, evolve, expire_due
 from engine.errors import EngineError
 from engine.log import TRANSACTION_TIMEOUT_S
-from engine.lots import LotMissingError
 from engine.sql import load_queries
 from engine.topology import home
 from engine.wallet import Wallet
@@ -190,7 +189,7 @@ def fold(wallet: Wallet | None, entry: Entry) -> Wallet | None:
         return wallet
     try:
         return evolve(wallet, entry.event)
-    except (HistoryError, LotMissingError) as error:
+    except HistoryError as error:
         raise HistoryBrokenError(
             f"wallet {entry.wallet_id}, shard {entry.shard}, position {entry.position}: {error}"
             " The log has been changed: `wallet verify` says where."

@@ -1,6 +1,5 @@
 """Prefixed identifiers and who owns a wallet."""
 
-import secrets
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -17,11 +16,6 @@ WalletId = Annotated[str, Meta(pattern=_pattern("wal"), examples=["wal_a1b2c3"])
 CustomerId = Annotated[str, Meta(pattern=_pattern("cus"), examples=["cus_abc123"])]
 MerchantId = Annotated[str, Meta(pattern=_pattern("mch"), examples=["mch_a1b2c3"])]
 Environment = Literal["sandbox", "live"]
-
-
-def new_wallet_id() -> str:
-    """A wallet id that nobody can guess."""
-    return f"wal_{secrets.token_hex(12)}"
 
 
 def transaction_id(shard: int, command_id: str) -> str:

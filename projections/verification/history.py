@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Struct
 
 from engine.decider import HistoryError, decide, evolve, expire_due, is_foreign
-from engine.lots import LotMissingError
 from engine.wallet import Wallet, decode_wallet
 from projections.verification.command_groups import Group
 from projections.verification.findings import Findings
@@ -147,7 +146,7 @@ class HistoryCheck:
             try:
                 for expired in due:
                     wallet = evolve(wallet, expired)
-            except (HistoryError, LotMissingError):
+            except HistoryError:
                 return
         foreign = wallet is not None and is_foreign(wallet, event.command)
         conflict = event.code == "reference_conflict"
@@ -192,7 +191,7 @@ class HistoryCheck:
                 continue
             try:
                 wallet = evolve(wallet, entry.event)
-            except (HistoryError, LotMissingError) as error:
+            except HistoryError as error:
                 self._report("replay", entry, f"{error} The wallet is left out from here on.")
                 self._lost.add(entry.wallet_id)
                 return
