@@ -15,7 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
 
-from api.failures import UNEXPECTED
+from api.errors import UnexpectedError
 from api.reads import utc_now
 from schemas.resources import Failure
 
@@ -103,7 +103,7 @@ async def _send_unexpected(send: Send) -> None:
             "headers": [(b"content-type", b"application/json")],
         }
     )
-    body = msgspec.json.encode(Failure(error=UNEXPECTED))
+    body = msgspec.json.encode(Failure(error=str(UnexpectedError())))
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

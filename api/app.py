@@ -5,22 +5,25 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from api.access_log import AccessLog
-from api.failures import HANDLERS
+from api.dispatch import Dispatcher
+from api.failures import HANDLERS, VERSIONS
 from api.health import Readiness, healthz, readyz
-from api.reads import Reads
-from api.v1 import v1_routes
-from api.wallets import wallet_routes
+from api.operations import OPERATIONS
+from api.services import Services
 
 
-def create_app(reads: Reads, readiness: Readiness) -> ASGIApp:
-    """The ASGI application that answers from `reads`."""
+def create_app(services: Services, readiness: Readiness) -> ASGIApp:
+    """The ASGI application that answers with `services`."""
+    dispatcher = Dispatcher(services)
+    routes = [
+        dispatcher.route(version, operation)
+        for version in VERSIONS.values()
+        for operation in OPERATIONS
+    ]
     return AccessLog(
         Litestar(
-            route_handlers=[v1_routes(wallet_routes()), healthz, readyz],
-            dependencies={
-                "reads": Provide(lambda: reads, sync_to_thread=False),
-                "readiness": Provide(lambda: readiness, sync_to_thread=False),
-            },
+            route_handlers=[*routes, healthz, readyz],
+            dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
             exception_handlers=HANDLERS,
             openapi_config=None,
             logging_config=None,

@@ -2,12 +2,26 @@
 
 ApiError
 ├── InvalidParameterError   400  a query parameter is not what it has to be
+├── InvalidBodyError        400  the body is not what it has to be
+├── UnauthorizedError       401  who is calling can't be told
+│   ├── TokenMalformedError          the Authorization header is missing or malformed
+│   └── TokenInvalidError            the credentials are not, or no longer, good
+├── ForbiddenError          403  the key may not do this
+│   ├── ScopeMissingError            it lacks the scope
+│   └── AddressForbiddenError        not from this address
 ├── ResourceMissingError    404  there is nothing of this id
+├── PathMissingError        404  there is nothing at this path
+├── MethodError             405  not with this method
+├── ConflictError           409  what is asked for conflicts with how things are
+├── BodyTooLargeError       413  the body has too many bytes
+├── RateLimitedError        429  the key has made too many requests in this second
+├── OutcomeUnknownError     503  the command was not seen to be decided in time
 ├── NotShownYetError        503  what `wait_for` names is not to be seen in time
 ├── UnavailableError        503  the database is away, too slow, or not migrated
 ├── NotReadyError           503  the process should get no requests for now
 ├── ListenError             at the start: the address can't be listened on
-└── ServerFailedError       the HTTP server has stopped without being asked to
+├── ServerFailedError       the HTTP server has stopped without being asked to
+└── UnexpectedError         500  a defect of ours
 """
 
 from http import HTTPStatus
@@ -20,8 +34,8 @@ class ApiError(Exception):
     `retry_after_s`: when to try again, where that may help.
     """
 
-    code: ClassVar[str] = "api_error"
-    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: str = "api_error"
+    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     retry_after_s: ClassVar[int | None] = None
 
 
@@ -35,6 +49,97 @@ class InvalidParameterError(ApiError):
         super().__init__(f"{name} must be {requirement}.")
 
 
+class InvalidBodyError(ApiError):
+    """The message names the field."""
+
+    code = "invalid_request"
+    status = HTTPStatus.BAD_REQUEST
+
+
+class UnauthorizedError(ApiError):
+    """Version 1 puts its sentence under `message`, and that of every other failure under `error`."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class TokenMalformedError(UnauthorizedError):
+    code = "token_malformed"
+
+    def __init__(self) -> None:
+        super().__init__("Invalid Token Format. Expected base64(clientId:clientSecret).")
+
+
+class TokenInvalidError(UnauthorizedError):
+    code = "token_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("Invalid API Token or Token Expired")
+
+
+class ForbiddenError(ApiError):
+    status = HTTPStatus.FORBIDDEN
+
+
+class ScopeMissingError(ForbiddenError):
+    code = "scope_missing"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"Forbidden. This API key lacks the '{scope}' scope required to perform this action."
+        )
+
+
+class AddressForbiddenError(ForbiddenError):
+    code = "address_forbidden"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"Forbidden. This API key may not be used from {address}.")
+
+
+class ConflictError(ApiError):
+    """`code` says what it conflicts with: a rule's rejection code, or one of the API's own."""
+
+    status = HTTPStatus.CONFLICT
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BodyTooLargeError(ApiError):
+    code = "body_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(f"The body must have at most {bytes_max} bytes.")
+
+
+class RateLimitedError(ApiError):
+    code = "rate_limited"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    retry_after_s = 1
+
+    def __init__(self, requests_per_second: int) -> None:
+        super().__init__(
+            "Rate limit exceeded. You are limited to"
+            f" {requests_per_second} API requests per second."
+        )
+
+
+class OutcomeUnknownError(ApiError):
+    """Nobody knows yet whether the command was carried out; asking again can't double it."""
+
+    code = "outcome_unknown"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The outcome is not known yet. A retry with the same reference, or the same"
+            " Idempotency-Key, is safe."
+        )
+
+
 class ResourceMissingError(ApiError):
     """There is no resource of this kind and id, as far as the caller may know."""
 
@@ -43,6 +148,31 @@ class ResourceMissingError(ApiError):
 
     def __init__(self, kind: str, identity: str) -> None:
         super().__init__(f"The requested {kind} resource '{identity}' was not found.")
+
+
+class PathMissingError(ApiError):
+    code = "path_missing"
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The requested path '{path}' was not found.")
+
+
+class MethodError(ApiError):
+    code = "method_not_allowed"
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"The method {method} is not allowed here. Allowed are: {allowed}.")
+
+
+class UnexpectedError(ApiError):
+    """A defect; the log has what happened, under the request's id."""
+
+    code = "unexpected"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong on our side. Try again in a few minutes.")
 
 
 class NotShownYetError(ApiError):

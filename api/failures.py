@@ -8,21 +8,25 @@ from litestar import Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
-from api import v1
-from api.errors import ApiError, UnavailableError
+from api.dispatch import failure, to_response
+from api.errors import ApiError, MethodError, PathMissingError, UnavailableError, UnexpectedError
 from api.parameters import AnyRequest
+from api.v1 import V1
+from api.v2 import V2
+from api.versions import Version, version_of
 from projections.errors import NotInstalledError, ProjectionError
 
-UNEXPECTED = "Something went wrong on our side. Try again in a few minutes."
+VERSIONS = {version.name: version for version in (V1, V2)}
 
 _log = logging.getLogger(__name__)
 
 
-def _api_error(_: AnyRequest, error: ApiError) -> Response[Any]:
-    headers = {}
-    if error.retry_after_s is not None:
-        headers["Retry-After"] = str(error.retry_after_s)
-    return v1.present_failure(error.status, error.code, str(error), headers)
+def _version(request: AnyRequest) -> Version:
+    return version_of(request.scope["path"], VERSIONS)
+
+
+def _api_error(request: AnyRequest, error: ApiError) -> Response[Any]:
+    return to_response(failure(_version(request), error))
 
 
 def _projection_error(request: AnyRequest, error: ProjectionError) -> Response[Any]:
@@ -39,30 +43,27 @@ def unavailable(error: ProjectionError) -> UnavailableError:
 
 def _missing_path(request: AnyRequest, _: NotFoundException) -> Response[Any]:
     path = request.scope["raw_path"].decode("ascii", "replace")
-    message = f"The requested path '{path}' was not found."
-    return v1.present_failure(HTTPStatus.NOT_FOUND, "path_missing", message, {})
+    return _api_error(request, PathMissingError(path))
 
 
 def _wrong_method(request: AnyRequest, error: MethodNotAllowedException) -> Response[Any]:
     allowed = ", ".join(sorted((error.headers or {})["allow"].split(", ")))
-    message = f"The method {request.method} is not allowed here. Allowed are: {allowed}."
-    return v1.present_failure(
-        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", message, {"Allow": allowed}
-    )
+    response = _api_error(request, MethodError(request.method, allowed))
+    response.headers["Allow"] = allowed
+    return response
 
 
-def _refused(_: AnyRequest, error: HTTPException) -> Response[Any]:
-    message = f"{error.detail.removesuffix('.')}."
-    return v1.present_failure(
-        HTTPStatus(error.status_code), "request_refused", message, error.headers or {}
-    )
+def _refused(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    refusal = ApiError(f"{error.detail.removesuffix('.')}.")
+    refusal.code, refusal.status = "request_refused", HTTPStatus(error.status_code)
+    return _api_error(request, refusal)
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:
     _log.error(
         "request %s failed unexpectedly", request.scope["state"]["request_id"], exc_info=error
     )
-    return v1.present_failure(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", UNEXPECTED, {})
+    return _api_error(request, UnexpectedError())
 
 
 HANDLERS: ExceptionHandlersMap = {

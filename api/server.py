@@ -18,8 +18,11 @@ from litestar.types import ASGIApp
 
 from api.app import create_app
 from api.errors import ListenError, ServerFailedError
+from api.gateway import gateway
 from api.health import Readiness
 from api.reads import Reads, utc_now
+from api.secret_keys import SecretKeys
+from api.services import Services
 from engine.settings import Settings
 from projections.queries import ReadModels, open_pool
 from projections.waiting import ShardWatch, listen
@@ -46,13 +49,31 @@ async def serve(
     Raises ListenError at once if the address can't be had.
     """
     host, port = _free_address(settings.api_host, settings.api_port)
-    async with _pool(settings) as pool:
+    secret_keys = SecretKeys.of(settings)
+    async with _pool(settings, read_only=True) as pool, _pool(settings, read_only=False) as rows:
         watch = ShardWatch(pool)
-        server = _server(settings, _app(settings, pool, watch, clock), host, port)
+        reads = Reads(ReadModels(pool), watch, settings.api_deadline_ms, clock)
         async with (
+            gateway(settings, rows, watch) as carrying,
             _beside(watch.run()) as watching,
             _beside(listen(settings.database_url, watch.look)) as listening,
-            _serving(server) as serving,
+            _serving(
+                _server(
+                    settings,
+                    _app(
+                        Services(
+                            settings=settings,
+                            secret_keys=secret_keys,
+                            clock=clock,
+                            reads=reads,
+                            rows=rows,
+                            gateway=carrying,
+                        )
+                    ),
+                    host,
+                    port,
+                )
+            ) as serving,
         ):
             if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                 _log.info("The query API listens on %s", _address(host, port))
@@ -60,13 +81,13 @@ async def serve(
             await _stopped(stop, serving, watching, listening)
 
 
-def _app(
-    settings: Settings, pool: asyncpg.Pool, watch: ShardWatch, clock: Callable[[], datetime]
-) -> ASGIApp:
-    models = ReadModels(pool)
+def _app(services: Services) -> ASGIApp:
+    settings = services.settings
     return create_app(
-        Reads(models, watch, settings.api_deadline_ms, clock),
-        Readiness(models, settings.api_deadline_ms, settings.readyz_lag_entries_max),
+        services,
+        Readiness(
+            services.reads.models, settings.api_deadline_ms, settings.readyz_lag_entries_max
+        ),
     )
 
 
@@ -150,10 +171,13 @@ async def _accepts(host: str, port: int) -> bool:
 
 
 @asynccontextmanager
-async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+async def _pool(settings: Settings, *, read_only: bool) -> AsyncIterator[asyncpg.Pool]:
     timeout_ms = min(settings.database_timeout_ms, settings.api_deadline_ms)
     pool = open_pool(
-        settings.database_url, timeout_s=timeout_ms / 1000, connections_max=_CONNECTIONS_MAX
+        settings.database_url,
+        timeout_s=timeout_ms / 1000,
+        connections_max=_CONNECTIONS_MAX,
+        read_only=read_only,
     )
     await pool
     try:

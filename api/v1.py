@@ -1,32 +1,34 @@
-"""How version 1 presents what handlers return or raise."""
+"""Version 1: how it presents what handlers return or raise."""
 
-from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
-from litestar import Response, Router
-from litestar.types import ControllerRouterHandler
+from msgspec import Struct
 
+from api.calls import Call, Operation
+from api.errors import ApiError, UnauthorizedError
+from api.versions import Version
 from projections.queries import Page
 from schemas.resources import Failure, ResourceList
 
 
-async def present(response: Response[Any]) -> Response[Any]:
+class UnauthorizedFailure(Struct, frozen=True, kw_only=True):
+    """Why the caller is not let in."""
+
+    success: bool = False
+    message: str
+
+
+def _present(_: Operation, __: Call, result: Any) -> Any:
     """A page of a list as `data` and `has_more`; anything else as it is."""
-    if isinstance(response.content, Page):
-        page = response.content
-        response.content = ResourceList(page.items, page.has_more)
-    return response
+    if isinstance(result, Page):
+        return ResourceList(result.items, result.has_more)
+    return result
 
 
-def present_failure(
-    status: HTTPStatus, code: str, message: str, headers: Mapping[str, str]
-) -> Response[Failure]:
-    """The body that tells of a failure; version 1 has no place for its code."""
-    del code
-    return Response(Failure(error=message), status_code=status, headers=dict(headers))
+def _present_failure(error: ApiError) -> Any:
+    if isinstance(error, UnauthorizedError):
+        return UnauthorizedFailure(message=str(error))
+    return Failure(error=str(error))
 
 
-def v1_routes(*handlers: ControllerRouterHandler) -> Router:
-    """These handlers under `/v1`."""
-    return Router("/v1", route_handlers=handlers, after_request=present)
+V1 = Version("v1", strict=False, present=_present, present_failure=_present_failure)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from msgspec import Struct
 
+from api.install import install
 from cli.arguments import JsonOption
 from cli.embedded import EMBEDDED_ENVIRONMENT, embedded_settings, embedded_stack
 from cli.errors import PortTakenError
@@ -17,7 +18,6 @@ from cli.processes import service_argv
 from cli.readiness import Readiness, raise_if_ended
 from engine.settings import Settings, load_settings
 from engine.topics import create_topics
-from projections.install import install
 
 if TYPE_CHECKING:
     from cli.stack import ManagedProcess, Stack

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
+from api.install import install
 from cli.arguments import JsonOption
 from cli.database import reaching_database
 from cli.kafka import reaching_kafka
 from cli.output import print_json, say
 from engine.settings import Settings, load_settings
 from engine.topics import create_topics
-from projections.install import install
 
 TopicsOption = Annotated[
     bool, typer.Option("--topics", help="Create the topics that are missing as well.")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncpg import Connection, Record
+from asyncpg import Connection, Pool, Record
 from msgspec import Struct
 
 from engine.errors import EngineError
@@ -78,14 +78,14 @@ class _Digests(NamedTuple):
     conflict: bytes
 
 
-async def resolve(connection: Connection, receipt: Receipt) -> Outcome | None:
+async def resolve(connection: Connection | Pool, receipt: Receipt) -> Outcome | None:
     """The outcome of one record, or None while it is undecided."""
     (outcome,) = await resolve_many(connection, [receipt])
     return outcome
 
 
 async def resolve_many(
-    connection: Connection, receipts: Sequence[Receipt]
+    connection: Connection | Pool, receipts: Sequence[Receipt]
 ) -> list[Outcome | None]:
     """The outcomes of many records, in their order; None for those that are undecided.
 
@@ -101,20 +101,20 @@ async def resolve_many(
     return [outcomes.get(receipt.place) for receipt in receipts]
 
 
-async def decided_up_to(connection: Connection, shards: Sequence[int]) -> dict[int, int]:
+async def decided_up_to(connection: Connection | Pool, shards: Sequence[int]) -> dict[int, int]:
     """The first undecided offset of each of these shards; 0 for one that no engine has seen."""
     rows = await connection.fetch(_QUERIES["decided_up_to"], shards)
     return dict.fromkeys(shards, 0) | {row["shard"]: row["next_offset"] for row in rows}
 
 
-async def _decided(connection: Connection, receipts: Sequence[Receipt]) -> list[Receipt]:
+async def _decided(connection: Connection | Pool, receipts: Sequence[Receipt]) -> list[Receipt]:
     shards = sorted({receipt.partition for receipt in receipts})
     next_offsets = await decided_up_to(connection, shards)
     return [receipt for receipt in receipts if receipt.offset < next_offsets[receipt.partition]]
 
 
 async def _recorded(
-    connection: Connection, receipts: Sequence[Receipt]
+    connection: Connection | Pool, receipts: Sequence[Receipt]
 ) -> dict[_Place, Outcome | None]:
     named = {
         receipt.place: _digests(receipt.command)
@@ -139,7 +139,7 @@ def _digests(command: AnyCommand) -> _Digests:
 
 
 async def _entries(
-    connection: Connection, named: Mapping[_Place, _Digests]
+    connection: Connection | Pool, named: Mapping[_Place, _Digests]
 ) -> dict[tuple[int, bytes], Entry]:
     wanted = {(shard, ids.command) for (shard, _), ids in named.items()}
     wanted |= {(shard, ids.conflict) for (shard, _), ids in named.items()}
@@ -158,7 +158,7 @@ def _outcome(entry: Entry, *, duplicate: bool) -> Outcome:
 
 
 async def _unrecorded(
-    connection: Connection, receipts: Sequence[Receipt]
+    connection: Connection | Pool, receipts: Sequence[Receipt]
 ) -> dict[_Place, Outcome | None]:
     dead = await _at(connection, "dead_letters_at", receipts)
     forwards = await _at(connection, "forwards_at", receipts)
@@ -177,7 +177,7 @@ async def _unrecorded(
 
 
 async def _at(
-    connection: Connection, query: str, receipts: Sequence[Receipt]
+    connection: Connection | Pool, query: str, receipts: Sequence[Receipt]
 ) -> dict[_Place, Record]:
     rows = await connection.fetch(
         _QUERIES[query],

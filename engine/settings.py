@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     api_deadline_ms: Annotated[int, Field(ge=1)] = 10_000
+    secret_keys: SecretStr = SecretStr("")
+    public_url: str | None = None
+    trusted_proxies: str = ""
+    rate_limits_file: str | None = None
+    idempotency_hours: Annotated[int, Field(ge=24)] = 48
+    checkout_minutes: Annotated[int, Field(ge=1)] = 30
     readyz_lag_entries_max: Annotated[int, Field(ge=1)] = 50_000
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

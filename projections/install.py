@@ -1,5 +1,6 @@
 """Setting up a database: every migration, and the first generation of each read model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ DIRECTORIES: Final = (ENGINE_MIGRATIONS, Path(__file__).with_name("migrations"))
 """Of the migrations, in the order that they are applied in."""
 
 
-async def install(database_url: str) -> list[str]:
+async def install(database_url: str, directories: Sequence[Path] = DIRECTORIES) -> list[str]:
     """Bring the database up to this release; gives the names of what was done.
 
     Safe from many processes at once, and with everything running. Raises as engine.migrate does.
@@ -22,7 +23,7 @@ async def install(database_url: str) -> list[str]:
     connection = await asyncpg.connect(database_url)
     try:
         async with migrating(connection):
-            done = await apply_migrations(connection, DIRECTORIES)
+            done = await apply_migrations(connection, directories)
             for projection in PROJECTIONS.values():
                 if not await is_installed(connection, projection):
                     done.append(await _create_first(connection, projection))

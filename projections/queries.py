@@ -20,7 +20,7 @@ from msgspec import UNSET, Struct
 from engine.sql import load_queries
 from projections.errors import NotInstalledError, ProjectionError
 from schemas import digests
-from schemas.ids import parse_transaction_id
+from schemas.ids import Owner, parse_transaction_id
 from schemas.resources import Transaction, TransactionType, Wallet, WalletStatus, format_balance
 
 WALLET_MODELS = ("wallets", "lots")
@@ -84,8 +84,10 @@ class Lag(Struct, frozen=True):
     entries: int
 
 
-def open_pool(database_url: str, *, timeout_s: float, connections_max: int) -> asyncpg.Pool:
-    """A pool for reading that connects when it is first needed; `timeout_s` bounds a statement.
+def open_pool(
+    database_url: str, *, timeout_s: float, connections_max: int, read_only: bool = True
+) -> asyncpg.Pool:
+    """A pool that connects when it is first needed; `timeout_s` bounds a statement.
 
     It has to be awaited once, which opens no connection.
     """
@@ -98,7 +100,7 @@ def open_pool(database_url: str, *, timeout_s: float, connections_max: int) -> a
         reset=_leave_session,
         server_settings={
             "application_name": "wallet-api",
-            "default_transaction_read_only": "on",
+            "default_transaction_read_only": "on" if read_only else "off",
             "statement_timeout": str(round(timeout_s * 1000)),
             # what is planned for an empty table does not do for a full one
             "plan_cache_mode": "force_custom_plan",
@@ -134,21 +136,28 @@ class ReadModels:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def wallet(self, wallet_id: str, now: datetime) -> Wallet | None:
-        """The wallet at `now`; None if there is none of this id."""
-        rows = await self._fetch("wallet", wallet_id, now)
+    async def wallet(self, owner: Owner, wallet_id: str, now: datetime) -> Wallet | None:
+        """The wallet at `now`; None if the owner has none of this id."""
+        rows = await self._fetch("wallet", *owner, wallet_id, now)
         return _wallet(rows[0]) if rows else None
 
     async def wallets(
-        self, chosen: WalletFilter, *, limit: int, after: str | None, now: datetime
+        self,
+        owner: Owner,
+        chosen: WalletFilter,
+        *,
+        limit: int,
+        after: str | None,
+        now: datetime,
     ) -> Page[Wallet]:
-        """At most `limit` wallets at `now`, older than the wallet `after`.
+        """At most `limit` of the owner's wallets at `now`, older than the wallet `after`.
 
         Raises UnknownCursorError if there is no such wallet.
         """
-        created_at = None if after is None else (await self._place(after))["created_at"]
+        created_at = None if after is None else (await self._place(owner, after))["created_at"]
         rows = await self._fetch(
             "wallet_page",
+            *owner,
             now,
             chosen.customer_id,
             chosen.currency,
@@ -160,13 +169,19 @@ class ReadModels:
         return Page([_wallet(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
     async def transactions(
-        self, wallet_id: str, chosen: TransactionFilter, *, limit: int, after: str | None
+        self,
+        owner: Owner,
+        wallet_id: str,
+        chosen: TransactionFilter,
+        *,
+        limit: int,
+        after: str | None,
     ) -> Page[Transaction] | None:
         """At most `limit` transactions older than `after`; None if there is no such wallet.
 
         Raises UnknownCursorError if `after` is not a transaction of this wallet.
         """
-        places = await self._fetch("wallet_place", wallet_id)
+        places = await self._fetch("wallet_place", *owner, wallet_id)
         if not places:
             return None
         below = None if after is None else await self._position(wallet_id, after)
@@ -186,8 +201,8 @@ class ReadModels:
         rows = await self._fetch("lag", models)
         return Lag(rows[0]["name"], rows[0]["entries"]) if rows else None
 
-    async def _place(self, wallet_id: str) -> asyncpg.Record:
-        rows = await self._fetch("wallet_place", wallet_id)
+    async def _place(self, owner: Owner, wallet_id: str) -> asyncpg.Record:
+        rows = await self._fetch("wallet_place", *owner, wallet_id)
         if not rows:
             raise UnknownCursorError(f"There is no wallet {wallet_id}.")
         return rows[0]

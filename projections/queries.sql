@@ -1,5 +1,5 @@
 -- name: wallet
--- One wallet with what is in it at $2, or at the shard's own time if that is later.
+-- One wallet of the owner ($1, $2) with what is in it at $4, or at the shard's own time if that is later.
 SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS metadata,
        w.created_at, live.balance
   FROM wallets AS w
@@ -8,21 +8,23 @@ SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS met
        SELECT coalesce(sum(l.remaining), 0)::bigint AS balance
          FROM lots AS l
         WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
-          AND (l.expires_at IS NULL OR l.expires_at > greatest($2, s.last_at))
+          AND (l.expires_at IS NULL OR l.expires_at > greatest($4, s.last_at))
        ) AS live
- WHERE w.wallet_id = $1;
+ WHERE w.merchant_id = $1 AND w.environment = $2 AND w.wallet_id = $3;
 
 -- name: wallet_page
--- Wallets older than the one created at $5 with the id $6, newest first, each as in `wallet`.
+-- Wallets of the owner ($1, $2) older than the one created at $7 with the id $8, newest first,
+-- each as in `wallet`, at $3.
 WITH page AS (
     SELECT wallet_id, shard, customer_id, currency, status, metadata, created_at
       FROM wallets
-     WHERE ($2::text IS NULL OR customer_id = $2)
-       AND ($3::text IS NULL OR currency = $3)
-       AND ($4::text IS NULL OR status = $4)
-       AND ($5::timestamptz IS NULL OR (created_at, wallet_id) < ($5, $6::text))
+     WHERE merchant_id = $1 AND environment = $2
+       AND ($4::text IS NULL OR customer_id = $4)
+       AND ($5::text IS NULL OR currency = $5)
+       AND ($6::text IS NULL OR status = $6)
+       AND ($7::timestamptz IS NULL OR (created_at, wallet_id) < ($7, $8::text))
      ORDER BY created_at DESC, wallet_id DESC
-     LIMIT $7
+     LIMIT $9
 )
 SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS metadata,
        w.created_at, live.balance
@@ -32,13 +34,14 @@ SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS met
        SELECT coalesce(sum(l.remaining), 0)::bigint AS balance
          FROM lots AS l
         WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
-          AND (l.expires_at IS NULL OR l.expires_at > greatest($1, s.last_at))
+          AND (l.expires_at IS NULL OR l.expires_at > greatest($3, s.last_at))
        ) AS live
  ORDER BY w.created_at DESC, w.wallet_id DESC;
 
 -- name: wallet_place
--- Where a wallet stands: its shard, and its place in the list of all.
-SELECT shard, created_at FROM wallets WHERE wallet_id = $1;
+-- Where a wallet of the owner ($1, $2) stands: its shard, and its place in the list of all.
+SELECT shard, created_at FROM wallets
+ WHERE merchant_id = $1 AND environment = $2 AND wallet_id = $3;
 
 -- name: transaction_position
 -- Where the transaction with this command id stands in the wallet's shard.

@@ -1,6 +1,6 @@
 """Prefixed identifiers and who owns a wallet."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -16,6 +16,13 @@ WalletId = Annotated[str, Meta(pattern=_pattern("wal"), examples=["wal_a1b2c3"])
 CustomerId = Annotated[str, Meta(pattern=_pattern("cus"), examples=["cus_abc123"])]
 MerchantId = Annotated[str, Meta(pattern=_pattern("mch"), examples=["mch_a1b2c3"])]
 Environment = Literal["sandbox", "live"]
+
+
+class Owner(NamedTuple):
+    """Whose a resource is; nothing of one owner is ever seen by another."""
+
+    merchant_id: str
+    environment: Environment
 
 
 def transaction_id(shard: int, command_id: str) -> str:

@@ -6,7 +6,7 @@ Amounts are integers in the currency's minor unit, times RFC 3339 in UTC with Z.
 import unicodedata
 from datetime import datetime
 from functools import cache
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from babel.numbers import get_currency_symbol
@@ -46,7 +46,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
     balance_after: int
     reference: str | None
     description: str
-    metadata: msgspec.Raw
+    metadata: msgspec.Raw | dict[str, Any]
     created_at: datetime
     expires_at: datetime | UnsetType | None = UNSET
 

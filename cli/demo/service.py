@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from api.install import install
 from cli.embedded import EMBEDDED_ENVIRONMENT, embedded_settings, embedded_stack
 from cli.kafka import reaching_kafka
 from cli.processes import service_argv
 from cli.readiness import Readiness, raise_if_ended
 from engine.settings import Settings
 from engine.topics import create_topics
-from projections.install import install
 
 if TYPE_CHECKING:
     from cli.stack import ManagedProcess

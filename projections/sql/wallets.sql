@@ -16,11 +16,11 @@ CREATE TABLE wallets_{generation} (
 ) WITH (fillfactor = 70)
 
 -- name: create_indexes
--- Lists are newest first, of all wallets or of one customer's.
+-- Lists are newest first, of all wallets of a merchant or of one customer's.
 CREATE INDEX wallets_{generation}_newest
-    ON wallets_{generation} (created_at DESC, wallet_id DESC);
+    ON wallets_{generation} (merchant_id, environment, created_at DESC, wallet_id DESC);
 CREATE INDEX wallets_{generation}_customer
-    ON wallets_{generation} (customer_id, created_at DESC, wallet_id DESC)
+    ON wallets_{generation} (merchant_id, environment, customer_id, created_at DESC, wallet_id DESC)
 
 -- name: create_view
 -- What readers see.

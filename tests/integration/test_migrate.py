@@ -15,7 +15,7 @@ from tests.support.read_models import connection_to, poll_async
 
 INSTALL = """
 import asyncio, json, sys
-from projections.install import install
+from api.install import install
 print(json.dumps(asyncio.run(install(sys.argv[1]))))
 """
 

@@ -8,9 +8,9 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.install import install
 from engine.decider import evolve, expire_due
 from engine.wallet import LOTS_MAX
-from projections.install import install
 from schemas.ids import transaction_id
 from schemas.money import AMOUNT_MAX
 from tests.support.history import START, HistoryBuilder

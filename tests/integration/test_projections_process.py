@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
+from api.install import install
 from engine.settings import Settings
 from projections.errors import DatabaseRefusedError, NotInstalledError
-from projections.install import install
 from projections.models import PROJECTIONS
 from projections.process import keep_up
 from projections.projector import advance, read_behind, take_in

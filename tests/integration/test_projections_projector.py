@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from api.install import install
 from projections.follower import Follower
-from projections.install import install
 from projections.models import PROJECTIONS
 from projections.projector import Range, read_behind, take_in
 from tests.support.history import HistoryBuilder

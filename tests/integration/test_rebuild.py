@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from api.install import install
 from engine.settings import Settings
 from projections import rebuild as rebuilding
 from projections.errors import (
@@ -17,7 +18,6 @@ from projections.errors import (
     RebuildRunningError,
     UnknownProjectionError,
 )
-from projections.install import install
 from projections.models import PROJECTIONS
 from projections.process import keep_up
 from projections.projector import read_behind, take_in

@@ -9,12 +9,15 @@ from typing import Any
 import asyncpg
 import httpx
 
+from api.access.keys import create_key
 from api.reads import utc_now
+from api.secret_keys import SecretKeys
 from api.server import serve
 from engine.settings import Settings
 from projections.catalog import find_live
 from projections.models import PROJECTIONS
 from projections.projector import read_behind, take_in
+from schemas.ids import Owner
 from tests.support.history import START, HistoryBuilder
 
 
@@ -28,21 +31,62 @@ class StandingClock:
         return self.now
 
 
+SECRET_KEYS = "a-secret-key-that-only-tests-have"
+OWNER = Owner("mch_1", "live")
+"""Whose the wallets of a HistoryBuilder are, unless it is told otherwise."""
+
+
+async def create_credentials(
+    database_url: str, owner: Owner = OWNER, **key: Any
+) -> tuple[str, str]:
+    """Client id and secret of a new key, whose merchant is made if there is none.
+
+    Good for nothing where the database has no tables yet.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        if await connection.fetchval("SELECT to_regclass('merchants') IS NULL"):
+            return "0" * 12, "0" * 64
+        await connection.execute(
+            "INSERT INTO merchants (merchant_id, name, currency) VALUES ($1, $1, 'GHS')"
+            " ON CONFLICT DO NOTHING",
+            owner.merchant_id,
+        )
+        made = await create_key(
+            connection,
+            SecretKeys((SECRET_KEYS,)),
+            *owner,
+            **{"label": "tests", "requests_per_second": 100_000} | key,
+        )
+        return made.client_id, made.client_secret
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def running_api(
-    database_url: str, clock: Callable[[], datetime] = utc_now, **settings: Any
+    database_url: str,
+    clock: Callable[[], datetime] = utc_now,
+    owner: Owner = OWNER,
+    **settings: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an API that runs on a port of its own, and is stopped at the end."""
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    chosen = Settings(database_url=database_url, api_port=0, **settings)
+    chosen = Settings(
+        **{"database_url": database_url, "api_port": 0, "secret_keys": SECRET_KEYS} | settings
+    )
     serving = asyncio.create_task(
         serve(chosen, stop, clock=clock, on_listening=address.set_result)
     )
     await asyncio.wait({serving, address}, return_when=asyncio.FIRST_COMPLETED)
     try:
         if not serving.done():
-            async with httpx.AsyncClient(base_url=address.result(), timeout=30) as client:
+            async with httpx.AsyncClient(
+                base_url=address.result(),
+                timeout=30,
+                auth=await create_credentials(database_url, owner),
+            ) as client:
                 yield client
     finally:
         stop.set()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from projections.install import install
+from api.install import install
 from tests.support.query_api import StandingClock, running_api
 
 
@@ -26,7 +26,10 @@ def clock() -> StandingClock:
 
 @pytest_asyncio.fixture
 async def client(
-    database_url: str, connection: asyncpg.Connection, clock: StandingClock
+    database_url: str,
+    kafka_bootstrap: str,
+    connection: asyncpg.Connection,
+    clock: StandingClock,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_api(database_url, clock) as client:
+    async with running_api(database_url, clock, kafka_bootstrap=kafka_bootstrap) as client:
         yield client

@@ -8,8 +8,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from api.install import install
 from cli.stack import Stack
-from projections.install import install
 from projections.queries import ReadModels
 from tests.support.databases import fresh_database
 from tests.support.history import HistoryBuilder

@@ -6,11 +6,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from api.install import install
 from cli.processes import service_argv
 from cli.stack import Stack
 from engine.settings import Settings
 from engine.topics import create_topics
-from projections.install import install
 from tests.support.topics import TopicNames
 from tests.support.wallet_command import environment
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest_asyncio
 
+from api.install import install
 from cli.stack import Stack
-from projections.install import install
 from tests.support.databases import fresh_database
 from tests.support.history import HistoryBuilder
 from tests.support.proven import Proven, busy_history

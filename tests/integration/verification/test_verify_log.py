@@ -6,8 +6,8 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from api.install import install
 from engine.settings import Settings
-from projections.install import install
 from projections.verification import CHECKS, Proof, VerificationError, verify
 from projections.verification.findings import CheckResult
 from schemas.digests import body_digest, command_id

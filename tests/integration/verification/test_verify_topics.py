@@ -12,10 +12,10 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from api.install import install
 from cli.stack import Stack
 from engine.settings import Settings
 from engine.topology import home
-from projections.install import install
 from projections.verification import Proof, TopicsUnreachableError, verify, verify_through
 from schemas.entries import Entry
 from schemas.events import Debited

@@ -1,0 +1,88 @@
+"""Calls: an operation of the API, and one request for it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from msgspec import Struct
+
+from api.parameters import ReadQuery
+from schemas.ids import Owner
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+Scope = Literal[
+    "payments:write",
+    "payments:read",
+    "customers:write",
+    "customers:read",
+    "credits:write",
+    "credits:read",
+    "meters:write",
+    "meters:read",
+    "licenses:write",
+    "licenses:read",
+]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+class Principal(Struct, frozen=True):
+    """Who is calling: a key, for one merchant in one environment.
+
+    `requests_per_second` is how many the key may make.
+    """
+
+    owner: Owner
+    client_id: str
+    scopes: frozenset[str]
+    requests_per_second: int
+
+
+class NoBody(Struct, frozen=True):
+    """The body of an operation that needs none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request, its parameters and its body read and checked.
+
+    `effect_id` names what this request does, 24 letters and digits: ids and references of what it
+    makes are made from it, so that doing it again makes nothing more. `deadline` is of the event
+    loop's clock.
+    """
+
+    principal: Principal
+    request_id: str
+    path: dict[str, str]
+    query: Any
+    body: Any
+    effect_id: str
+    deadline: float
+
+    @property
+    def owner(self) -> Owner:
+        return self.principal.owner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What can be asked for, in every version of the API.
+
+    `answer` is what is answered with; of a list, each item. `refusals` are the statuses with which
+    it may be refused beyond those that every operation has.
+    """
+
+    name: str
+    summary: str
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    scope: Scope
+    handle: Callable[["Services", Call], Awaitable[Any]]
+    answer: type[Struct]
+    listed: bool = False
+    status: HTTPStatus = HTTPStatus.OK
+    query: type[ReadQuery] = ReadQuery
+    body: type[Struct] = NoBody
+    refusals: tuple[HTTPStatus, ...] = ()

@@ -1,0 +1,128 @@
+"""Dispatch: from a request to its answer, the same steps for every operation.
+
+Who is calling, how often, and with which scope; then parameters and body; then the operation, and
+its result as the version presents it.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from litestar import HttpMethod, Response
+from litestar.handlers import HTTPRouteHandler
+
+from api.access.authentication import Authenticator
+from api.bodies import decode_body, read_bytes
+from api.calls import Call, Operation, Principal
+from api.errors import ApiError, ResourceMissingError, ScopeMissingError
+from api.idempotency import Answer, IdempotencyKeys, request_digest
+from api.parameters import AnyRequest, read_query
+from api.services import Services
+from api.versions import Version
+
+_JSON = "application/json"
+_ID = re.compile(r"[a-z]{2,4}_[A-Za-z0-9]{1,40}")
+
+
+class Dispatcher:
+    """Answers requests of every operation in every version."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._authenticator = Authenticator(services.rows, services.secret_keys)
+        self._keys = IdempotencyKeys(services.rows)
+        self._deadline_s = services.settings.api_deadline_ms / 1000
+
+    def route(self, version: Version, operation: Operation) -> HTTPRouteHandler:
+        """The operation under the version's path."""
+
+        async def endpoint(request: AnyRequest) -> Response[bytes]:
+            return to_response(await self._answer(version, operation, request))
+
+        return HTTPRouteHandler(
+            f"/{version.name}{_with_types(operation.path)}",
+            http_method=HttpMethod(operation.method),
+            status_code=operation.status,
+            name=f"{version.name}.{operation.name}",
+            include_in_schema=False,
+        )(endpoint)
+
+    async def _answer(self, version: Version, operation: Operation, request: AnyRequest) -> Answer:
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
+        principal = await self._admit(operation, request)
+        _check_ids(request.path_params)
+        query = read_query(request, operation.query)
+        data = await read_bytes(request)
+        body = decode_body(data, operation.body, strict=version.strict)
+
+        async def give(effect_id: str) -> Answer:
+            call = Call(
+                principal=principal,
+                request_id=request.scope["state"]["request_id"],
+                path=request.path_params,
+                query=query,
+                body=body,
+                effect_id=effect_id,
+                deadline=deadline,
+            )
+            return await self._give(version, operation, call)
+
+        return await self._once(operation, request, principal, data, give)
+
+    async def _admit(self, operation: Operation, request: AnyRequest) -> Principal:
+        principal = await self._authenticator.authenticate(request)
+        if operation.scope not in principal.scopes:
+            raise ScopeMissingError(operation.scope)
+        return principal
+
+    async def _once(
+        self,
+        operation: Operation,
+        request: AnyRequest,
+        principal: Principal,
+        data: bytes,
+        give: Callable[[str], Awaitable[Answer]],
+    ) -> Answer:
+        effect_id = secrets.token_hex(12)
+        key = request.headers.get("idempotency-key")
+        if key is None or operation.method != "POST":
+            return await give(effect_id)
+        digest = request_digest(operation.method, request.scope["path"], data)
+        return await self._keys.answer(principal.owner, key, digest, effect_id, give)
+
+    async def _give(self, version: Version, operation: Operation, call: Call) -> Answer:
+        try:
+            result = await operation.handle(self._services, call)
+        except ApiError as error:
+            return failure(version, error)
+        presented = version.present(operation, call, result)
+        return Answer(operation.status, msgspec.json.encode(presented))
+
+
+def _check_ids(path: dict[str, str]) -> None:
+    for name, value in path.items():
+        if _ID.fullmatch(value) is None:
+            raise ResourceMissingError(name.removesuffix("_id"), value)
+
+
+def failure(version: Version, error: ApiError) -> Answer:
+    """The answer that tells of an error."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Basic realm="wallet", charset="UTF-8"'
+    return Answer(error.status, msgspec.json.encode(version.present_failure(error)), headers)
+
+
+def to_response(answer: Answer) -> Response[bytes]:
+    return Response(
+        answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=_JSON
+    )
+
+
+def _with_types(path: str) -> str:
+    return path.replace("}", ":str}")

@@ -1,0 +1,24 @@
+"""Services: what handlers do their work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from api.gateway import Gateway
+from api.reads import Reads
+from api.secret_keys import SecretKeys
+from engine.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One of each for the process. `rows` is a pool for the API's own tables, to read and write."""
+
+    settings: Settings
+    secret_keys: SecretKeys
+    clock: Callable[[], datetime]
+    reads: Reads
+    rows: asyncpg.Pool
+    gateway: Gateway

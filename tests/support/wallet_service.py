@@ -1,0 +1,88 @@
+"""The whole service in the test's own process: an engine, a projector and an API over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from api.install import install
+from cli.stack import Stack
+from engine.consumer import CommandConsumer
+from engine.fit import register_topology
+from engine.settings import Settings
+from projections.process import keep_up
+from schemas.ids import Owner
+from tests.support.databases import fresh_database
+from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
+from tests.support.topics import TopicNames, create_topics, delete_topics
+
+SANDBOX = Owner("mch_1", "sandbox")
+
+
+@dataclass(frozen=True)
+class WalletService:
+    """`client` calls for `SANDBOX` with a key of all scopes."""
+
+    settings: Settings
+    client: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def calling_as(self, owner: Owner, **key: Any) -> AsyncIterator[httpx.AsyncClient]:
+        """A client with a key of its own."""
+        auth = await create_credentials(self.settings.database_url, owner, **key)
+        base_url = str(self.client.base_url)
+        async with httpx.AsyncClient(base_url=base_url, timeout=30, auth=auth) as client:
+            yield client
+
+
+@asynccontextmanager
+async def wallet_service(stack: Stack, **changes: Any) -> AsyncIterator[WalletService]:
+    """Everything on a database and topics of its own."""
+    names = TopicNames.unique()
+    async with fresh_database(stack.database_url) as url:
+        await install(url)
+        await create_topics(stack.kafka_bootstrap, names)
+        settings = Settings(
+            **{
+                "database_url": url,
+                "kafka_bootstrap": stack.kafka_bootstrap,
+                "commands_topic": names.commands,
+                "events_topic": names.events,
+                "dead_letters_topic": names.dead_letters,
+                "group": names.group,
+                "secret_keys": SECRET_KEYS,
+                "api_port": 0,
+            }
+            | changes
+        )
+        try:
+            async with _engine(settings), _projector(settings):
+                own = settings.model_dump()
+                async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as client:
+                    yield WalletService(settings, client)
+        finally:
+            await delete_topics(stack.kafka_bootstrap, names)
+
+
+@asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[None]:
+    consumer = CommandConsumer(settings, await register_topology(settings), "engine")
+    await consumer.start()
+    try:
+        yield
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def _projector(settings: Settings) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    working = asyncio.create_task(keep_up(settings, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await working
