@@ -70,7 +70,8 @@ class Call:
 class Operation:
     """What can be asked for, in every version of the API.
 
-    `answer` is what is answered with; of a list, each item. `refusals` are the statuses with which
+    `answer` is what is answered with, of a list each item; version 1 shows only those of its fields
+    that `v1_answer` has, if that is given. `refusals` are the statuses with which
     it may be refused beyond those that every operation has.
     """
 
@@ -81,6 +82,7 @@ class Operation:
     scope: Scope
     handle: Callable[["Services", Call], Awaitable[Any]]
     answer: type[Struct]
+    v1_answer: type[Struct] | None = None
     listed: bool = False
     status: HTTPStatus = HTTPStatus.OK
     query: type[ReadQuery] = ReadQuery

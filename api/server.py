@@ -23,6 +23,7 @@ from api.health import Readiness
 from api.reads import Reads, utc_now
 from api.secret_keys import SecretKeys
 from api.services import Services
+from api.sweeping import sweep
 from engine.settings import Settings
 from projections.queries import ReadModels, open_pool
 from projections.waiting import ShardWatch, listen
@@ -52,33 +53,28 @@ async def serve(
     secret_keys = SecretKeys.of(settings)
     async with _pool(settings, read_only=True) as pool, _pool(settings, read_only=False) as rows:
         watch = ShardWatch(pool)
-        reads = Reads(ReadModels(pool), watch, settings.api_deadline_ms, clock)
         async with (
             gateway(settings, rows, watch) as carrying,
             _beside(watch.run()) as watching,
             _beside(listen(settings.database_url, watch.look)) as listening,
-            _serving(
-                _server(
-                    settings,
-                    _app(
-                        Services(
-                            settings=settings,
-                            secret_keys=secret_keys,
-                            clock=clock,
-                            reads=reads,
-                            rows=rows,
-                            gateway=carrying,
-                        )
-                    ),
-                    host,
-                    port,
-                )
-            ) as serving,
         ):
-            if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
-                _log.info("The query API listens on %s", _address(host, port))
-                on_listening(_address(host, port))
-            await _stopped(stop, serving, watching, listening)
+            services = Services(
+                settings=settings,
+                secret_keys=secret_keys,
+                clock=clock,
+                reads=Reads(ReadModels(pool), watch, settings.api_deadline_ms, clock),
+                rows=rows,
+                gateway=carrying,
+                public_url=(settings.public_url or _address(host, port)).rstrip("/"),
+            )
+            async with (
+                _beside(sweep(services)) as sweeping,
+                _serving(_server(settings, _app(services), host, port)) as serving,
+            ):
+                if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
+                    _log.info("The API listens on %s", _address(host, port))
+                    on_listening(_address(host, port))
+                await _stopped(stop, serving, watching, listening, sweeping)
 
 
 def _app(services: Services) -> ASGIApp:

@@ -14,7 +14,11 @@ from engine.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """One of each for the process. `rows` is a pool for the API's own tables, to read and write."""
+    """One of each for the process.
+
+    `rows` is a pool for the API's own tables, to read and write. `public_url` is what callers reach
+    the API under, without a slash at its end.
+    """
 
     settings: Settings
     secret_keys: SecretKeys
@@ -22,3 +26,4 @@ class Services:
     reads: Reads
     rows: asyncpg.Pool
     gateway: Gateway
+    public_url: str
