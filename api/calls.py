@@ -3,41 +3,30 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from api.access.scopes import Scope
 from api.parameters import ReadQuery
 from schemas.ids import Owner
 
 if TYPE_CHECKING:
     from api.services import Services
 
-Scope = Literal[
-    "payments:write",
-    "payments:read",
-    "customers:write",
-    "customers:read",
-    "credits:write",
-    "credits:read",
-    "meters:write",
-    "meters:read",
-    "licenses:write",
-    "licenses:read",
-]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-
 
 class Principal(Struct, frozen=True):
     """Who is calling: a key, for one merchant in one environment.
 
-    `requests_per_second` is how many the key may make.
+    `requests_per_second` is how many the key may make; `allowed_networks` from where, in CIDR
+    notation: from anywhere if there are none.
     """
 
     owner: Owner
     client_id: str
     scopes: frozenset[str]
     requests_per_second: int
+    allowed_networks: tuple[str, ...] = ()
 
 
 class NoBody(Struct, frozen=True):

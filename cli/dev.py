@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from api.install import install
 from cli.arguments import JsonOption
-from cli.embedded import EMBEDDED_ENVIRONMENT, embedded_settings, embedded_stack
+from cli.embedded import embedded_environment, embedded_settings, embedded_stack
 from cli.errors import PortTakenError
 from cli.foreground import until_signal
 from cli.kafka import reaching_kafka
@@ -102,8 +102,12 @@ class _Dev:
         _check_port(self._port)
         self._tell(f"starting {', '.join(_PROCESSES)}")
         async with Readiness(settings.database_url, self._api_url) as readiness:
-            env = EMBEDDED_ENVIRONMENT | {"WALLET_API_PORT": str(self._port)}
-            processes = [stack.spawn(name, service_argv(name), env) for name in _PROCESSES]
+            processes = [
+                stack.spawn(
+                    name, service_argv(name), embedded_environment(stack, name, self._port)
+                )
+                for name in _PROCESSES
+            ]
             await readiness.wait(processes)
         return processes
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cli.errors import StackMissingError
+from cli.secret_key_file import secret_keys_of
 from engine.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -15,11 +16,6 @@ _EMBEDDED: Final = {
     "replication_factor": 1,
     "api_host": "127.0.0.1",
 }
-
-EMBEDDED_ENVIRONMENT: Final = {
-    f"WALLET_{name}".upper(): str(value) for name, value in _EMBEDDED.items()
-}
-"""What processes beside the stack have to be told, besides its addresses."""
 
 
 def embedded_stack(data_dir: Path) -> "Stack":
@@ -35,7 +31,19 @@ def embedded_stack(data_dir: Path) -> "Stack":
 
 
 def embedded_settings(stack: "Stack") -> Settings:
-    """The settings of what runs beside a stack that has started."""
+    """The settings of what runs beside a stack that has started; it has secret keys of its own."""
     return load_settings(
-        kafka_bootstrap=stack.kafka_bootstrap, database_url=stack.database_url, **_EMBEDDED
+        kafka_bootstrap=stack.kafka_bootstrap,
+        database_url=stack.database_url,
+        secret_keys=secret_keys_of(stack.data_dir),
+        **_EMBEDDED,
     )
+
+
+def embedded_environment(stack: "Stack", service: str, api_port: int) -> dict[str, str]:
+    """What one of the processes beside the stack has to be told, besides the stack's addresses."""
+    environment = {f"WALLET_{name}".upper(): str(value) for name, value in _EMBEDDED.items()}
+    environment["WALLET_API_PORT"] = str(api_port)
+    if service == "api":
+        environment["WALLET_SECRET_KEYS"] = secret_keys_of(stack.data_dir)
+    return environment

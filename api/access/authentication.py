@@ -42,6 +42,7 @@ class Authenticator:
                     client_id=client_id,
                     scopes=frozenset(row["scopes"]),
                     requests_per_second=row["requests_per_second"],
+                    allowed_networks=tuple(map(str, row["allowed_networks"])),
                 )
         raise TokenInvalidError
 

@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from api.calls import SCOPES, Scope
+from api.access.scopes import SCOPES, Scope
 from api.secret_keys import SecretKeys
 from engine.sql import load_queries
 from schemas.ids import Environment
@@ -31,9 +31,11 @@ class NewKey(Struct, frozen=True, kw_only=True):
     client_secret: str
 
 
-async def create_merchant(connection: asyncpg.Connection, name: str, currency: str) -> str:
-    """A new merchant; gives its id."""
-    merchant_id = f"mch_{secrets.token_hex(8)}"
+async def create_merchant(
+    connection: asyncpg.Connection, name: str, currency: str, merchant_id: str | None = None
+) -> str:
+    """A new merchant, with an id of its own unless it brings one; gives the id."""
+    merchant_id = merchant_id or f"mch_{secrets.token_hex(8)}"
     await connection.execute(_QUERIES["insert_merchant"], merchant_id, name, currency)
     return merchant_id
 

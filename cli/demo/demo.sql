@@ -42,11 +42,11 @@ SELECT reason, count(*) AS count FROM dead_letters GROUP BY reason ORDER BY reas
 SELECT count(*) FROM forwards;
 
 -- name: eventful_wallet
--- A wallet that much has happened to, without filling pages.
-SELECT wallets.wallet_id
+-- A wallet that much has happened to, without filling pages, and whose it is.
+SELECT wallets.wallet_id, wallets.merchant_id, wallets.environment
   FROM transactions JOIN wallets ON wallets.wallet_id = transactions.wallet_id
  WHERE wallets.environment = 'live' AND wallets.currency = ANY ($1::text[])
- GROUP BY wallets.wallet_id
+ GROUP BY wallets.wallet_id, wallets.merchant_id, wallets.environment
 HAVING count(*) BETWEEN 12 AND 60
  ORDER BY count(DISTINCT type) DESC, count(*) FILTER (WHERE type = 'expiry') DESC,
           count(*), wallets.wallet_id

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from api.install import install
-from cli.embedded import EMBEDDED_ENVIRONMENT, embedded_settings, embedded_stack
+from cli.embedded import embedded_environment, embedded_settings, embedded_stack
 from cli.kafka import reaching_kafka
 from cli.processes import service_argv
 from cli.readiness import Readiness, raise_if_ended
@@ -27,7 +27,7 @@ class DemoService:
         self._tell = tell
         self._engines: list[ManagedProcess] = []
         self._others: list[ManagedProcess] = []
-        self._environment: dict[str, str] = {}
+        self._api_port = 0
         self._engines_started = 0
         self.api_url = ""
 
@@ -59,12 +59,8 @@ class DemoService:
     def _choose_port(self) -> None:
         from cli.stack.ports import free_port  # noqa: PLC0415  # an extra, as the stack
 
-        port = free_port()
-        self.api_url = f"http://127.0.0.1:{port}"
-        self._environment = EMBEDDED_ENVIRONMENT | {
-            "WALLET_API_PORT": str(port),
-            "WALLET_SESSION_TIMEOUT_MS": str(_SESSION_TIMEOUT_MS),
-        }
+        self._api_port = free_port()
+        self.api_url = f"http://127.0.0.1:{self._api_port}"
 
     @property
     def processes(self) -> "list[ManagedProcess]":
@@ -95,4 +91,6 @@ class DemoService:
         await self._stack.stop()
 
     def _spawn(self, name: str, service: str) -> "ManagedProcess":
-        return self._stack.spawn(name, service_argv(service), self._environment)
+        environment = embedded_environment(self._stack, service, self._api_port)
+        environment["WALLET_SESSION_TIMEOUT_MS"] = str(_SESSION_TIMEOUT_MS)
+        return self._stack.spawn(name, service_argv(service), environment)

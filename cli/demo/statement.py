@@ -1,43 +1,24 @@
-"""A wallet's statement as a person would like to read it, from the query API."""
+"""A wallet's statement as a person would like to read it, from the API."""
 
-import asyncio
-import urllib.request
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from cli.errors import DemoFailedError
+from cli.demo.client import MerchantClient
 from cli.output import print_table, say
 from schemas.money import format_amount
 
-_TIMEOUT_S: Final = 10.0
 _PAGE: Final = 100
 _LINES_MAX: Final = 24
 _INCOMING: Final = ("topup", "credit")
 
-# an http_proxy of the environment is not for this machine
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-
-async def ask(url: str) -> bytes:
-    """The body of the answer; raises DemoFailedError unless it is 200."""
-    return await asyncio.to_thread(_ask, url)
-
-
-def _ask(url: str) -> bytes:
-    try:
-        with _opener.open(url, timeout=_TIMEOUT_S) as answer:
-            body: bytes = answer.read()
-            return body
-    except OSError as error:
-        raise DemoFailedError(f"the query API did not answer {url}: {error}") from error
-
-
-async def show_statement(api_url: str, wallet_id: str) -> None:
+async def show_statement(client: MerchantClient, wallet_id: str) -> None:
     """Print it: whose wallet it is, what happened in order, and what is left."""
-    wallet = msgspec.json.decode(await ask(f"{api_url}/v1/wallets/{wallet_id}"))
-    moves = await _moves(f"{api_url}/v1/wallets/{wallet_id}/transactions?limit={_PAGE}")
+    path = f"/v1/wallets/{wallet_id}"
+    wallet = msgspec.json.decode(await client.get(path))
+    moves = await _moves(client, f"{path}/transactions?limit={_PAGE}")
     say(f"\n  Statement of wallet {wallet['id']}")
     say(f"  Customer {wallet['customer_id']}, in {wallet['currency']}, {wallet['status']}\n")
     print_table(
@@ -48,13 +29,13 @@ async def show_statement(api_url: str, wallet_id: str) -> None:
     say(f"\n  Balance now: {wallet['balance_formatted']}\n")
 
 
-async def _moves(url: str) -> list[dict[str, Any]]:
+async def _moves(client: MerchantClient, path: str) -> list[dict[str, Any]]:
     """Every transaction, the oldest first."""
     moves: list[dict[str, Any]] = []
     page: dict[str, Any] = {"has_more": True}
     while page["has_more"]:
         after = f"&after={moves[-1]['id']}" if moves else ""
-        page = msgspec.json.decode(await ask(url + after))
+        page = msgspec.json.decode(await client.get(path + after))
         moves += page["data"]
     return moves[::-1]
 

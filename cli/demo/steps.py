@@ -9,18 +9,20 @@ from typing import Final
 from asyncpg import Connection
 
 from cli.database import connected
+from cli.demo.client import MerchantClient
 from cli.demo.crash import crash_an_engine
 from cli.demo.load import Load
 from cli.demo.narration import Narration
 from cli.demo.outcomes import Outcomes
 from cli.demo.service import DemoService
-from cli.demo.statement import ask, show_statement
+from cli.demo.statement import show_statement
 from cli.demo.usage import EXPIRES_AFTER_S, write_usage
 from cli.demo.watch import QUERIES, Watch
 from cli.errors import DemoFailedError
 from cli.output import flush, say
 from cli.proof import Shown, print_proof
 from cli.verify import verify_with_bars
+from schemas.ids import Owner
 
 _OWN_CLAIM: Final = "every command that the demo sent has exactly one outcome, by its own record"
 _SHOWN_CURRENCIES: Final = ["GHS", "USD", "KWD"]
@@ -126,14 +128,20 @@ class DemoRun:
         flush()
 
     async def _show_wallet(self, connection: Connection) -> None:
-        wallet_id = await connection.fetchval(QUERIES["eventful_wallet"], _SHOWN_CURRENCIES)
-        if wallet_id is None:
+        wallet = await connection.fetchrow(QUERIES["eventful_wallet"], _SHOWN_CURRENCIES)
+        if wallet is None:
             raise DemoFailedError("no wallet has had enough happen to it for a statement")
-        await show_statement(self._service.api_url, wallet_id)
+        wallet_id, *owner = wallet
+        client = await MerchantClient.of(
+            connection, self._service.settings, self._service.api_url, Owner(*owner)
+        )
+        await show_statement(client, wallet_id)
+        say("  Its merchant can ask for it over HTTP:\n")
+        say(f"  $ KEY={client.credentials}")
         for path in ("", "/transactions?type=debit&limit=2"):
-            url = f"{self._service.api_url}/v1/wallets/{wallet_id}{path}"
-            say(f"  $ curl '{url}'")
-            say(f"  {(await ask(url)).decode()}\n")
+            path_and_query = f"/v1/wallets/{wallet_id}{path}"
+            say(f"  $ curl -u $KEY '{client.api_url}{path_and_query}'")
+            say(f"  {(await client.get(path_and_query)).decode()}\n")
         flush()
 
     async def _prove(self, watch: Watch, outcomes: Outcomes) -> None:

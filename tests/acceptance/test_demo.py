@@ -153,9 +153,11 @@ def _assert_proven(said: str) -> None:
 
 
 async def _assert_answers(said: str) -> None:
-    """The curl line gives what is printed below it."""
-    url, answer = re.findall(r"^ +\$ curl '(.+)'\n +(\{.*\}) *$", said, re.MULTILINE)[0]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    """The curl line gives what is printed below it, to whoever has the key above it."""
+    key = re.search(r"^ +\$ KEY=(\w{12}):(\w{64})$", said, re.MULTILINE)
+    assert key
+    url, answer = re.findall(r"^ +\$ curl -u \$KEY '(.+)'\n +(\{.*\}) *$", said, re.MULTILINE)[0]
+    async with httpx.AsyncClient(trust_env=False, auth=(key[1], key[2])) as client:
         assert (await client.get(url)).text == answer
 
 
