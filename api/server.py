@@ -24,6 +24,7 @@ from api.reads import Reads, utc_now
 from api.secret_keys import SecretKeys
 from api.services import Services
 from api.sweeping import sweep
+from api.wallets.ownership import WalletOwners
 from engine.settings import Settings
 from projections.queries import ReadModels, open_pool
 from projections.waiting import ShardWatch, listen
@@ -65,6 +66,7 @@ async def serve(
                 reads=Reads(ReadModels(pool), watch, settings.api_deadline_ms, clock),
                 rows=rows,
                 gateway=carrying,
+                wallet_owners=WalletOwners(rows),
                 public_url=(settings.public_url or _address(host, port)).rstrip("/"),
             )
             async with (

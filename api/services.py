@@ -9,6 +9,7 @@ import asyncpg
 from api.gateway import Gateway
 from api.reads import Reads
 from api.secret_keys import SecretKeys
+from api.wallets.ownership import WalletOwners
 from engine.settings import Settings
 
 
@@ -26,4 +27,5 @@ class Services:
     reads: Reads
     rows: asyncpg.Pool
     gateway: Gateway
+    wallet_owners: WalletOwners
     public_url: str

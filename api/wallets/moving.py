@@ -1,60 +1,85 @@
 """Moving money: debits and credits by hand."""
 
-from msgspec import UNSET, Struct
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct
 
 from api.calls import Call
-from api.errors import ConflictError, ResourceMissingError
 from api.services import Services
-from engine.receipts import Rejected
-from schemas.commands import AnyCommand, Debit, Description, Metadata, Reference
+from api.wallets.outcomes import accepted
+from schemas.commands import (
+    PRIORITY_DEFAULT,
+    AnyCommand,
+    Credit,
+    Debit,
+    Description,
+    Metadata,
+    Priority,
+    Reference,
+)
 from schemas.entries import Entry
-from schemas.events import Debited
+from schemas.events import Credited, Debited
 from schemas.ids import transaction_id
+from schemas.instants import Instant
 from schemas.money import Amount
 from schemas.resources import Transaction
+
+Reason = Annotated[Description, Meta(min_length=1)]
 
 
 class DebitBody(Struct, frozen=True, kw_only=True):
     """What a debit takes."""
 
     amount: Amount
-    description: Description
+    description: Reason
     reference: Reference
     metadata: Metadata = {}
 
 
+class CreditBody(DebitBody, frozen=True, kw_only=True):
+    """What a credit takes. `expires_at` is later than now; lots of low priority are burnt first."""
+
+    expires_at: Instant | None = None
+    priority: Priority = PRIORITY_DEFAULT
+
+
 async def debit_wallet(services: Services, call: Call) -> Transaction:
     """Take money out, all or nothing."""
+    return await _moved(services, call, Debit(**_fields(call)))
+
+
+async def credit_wallet(services: Services, call: Call) -> Transaction:
+    """Grant money that nobody has paid for."""
+    body: CreditBody = call.body
+    command = Credit(**_fields(call), expires_at=body.expires_at, priority=body.priority)
+    return await _moved(services, call, command)
+
+
+def _fields(call: Call) -> dict[str, Any]:
     body: DebitBody = call.body
-    command = Debit(
-        wallet_id=call.path["wallet_id"],
-        reference=body.reference,
-        merchant_id=call.owner.merchant_id,
-        environment=call.owner.environment,
-        amount=body.amount,
-        description=body.description,
-        metadata=body.metadata,
-    )
-    return _transaction(await _accepted(services, call, command))
+    return {
+        "wallet_id": call.path["wallet_id"],
+        "merchant_id": call.owner.merchant_id,
+        "environment": call.owner.environment,
+        "reference": body.reference,
+        "amount": body.amount,
+        "description": body.description,
+        "metadata": body.metadata,
+    }
 
 
-async def _accepted(services: Services, call: Call, command: AnyCommand) -> Entry:
-    outcome = await services.gateway.carry(command, call.deadline)
-    if isinstance(outcome, Rejected):
-        code = outcome.rejection.code
-        if code == "wallet_not_found":
-            raise ResourceMissingError("wallet", command.wallet_id)
-        raise ConflictError(code, outcome.rejection.message)
-    return outcome.entry
+async def _moved(services: Services, call: Call, command: AnyCommand) -> Transaction:
+    return transaction((await accepted(services, call, command)).entry)
 
 
-def _transaction(entry: Entry) -> Transaction:
+def transaction(entry: Entry) -> Transaction:
+    """What the entry of a debit or a credit tells, the same each time."""
     event = entry.event
-    if not isinstance(event, Debited):
-        raise TypeError(f"a {type(event).__name__} moves no money")
+    if not isinstance(event, Debited | Credited):
+        raise TypeError(f"entry {entry.position} of shard {entry.shard} is no debit or credit")
     return Transaction(
         id=transaction_id(entry.shard, entry.command_id),
-        type="debit",
+        type="credit" if isinstance(event, Credited) else "debit",
         amount=event.amount,
         balance_before=event.balance_before,
         balance_after=event.balance_after,
@@ -62,5 +87,5 @@ def _transaction(entry: Entry) -> Transaction:
         description=event.description,
         metadata=event.metadata,
         created_at=entry.occurred_at,
-        expires_at=UNSET,
+        expires_at=event.expires_at if isinstance(event, Credited) else UNSET,
     )

@@ -5,8 +5,9 @@ from typing import Final
 
 from api.calls import Operation
 from api.parameters import TransactionListQuery, WalletListQuery
-from api.wallets.moving import DebitBody, debit_wallet
+from api.wallets.moving import CreditBody, DebitBody, credit_wallet, debit_wallet
 from api.wallets.reading import get_wallet, list_transactions, list_wallets
+from api.wallets.status import close_wallet, freeze_wallet, unfreeze_wallet
 from schemas.resources import Transaction, Wallet
 
 WALLET_OPERATIONS: Final = (
@@ -52,6 +53,47 @@ WALLET_OPERATIONS: Final = (
         handle=debit_wallet,
         answer=Transaction,
         body=DebitBody,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Operation(
+        name="creditWallet",
+        summary="Apply an admin credit",
+        method="POST",
+        path="/wallets/{wallet_id}/credit",
+        scope="credits:write",
+        handle=credit_wallet,
+        answer=Transaction,
+        body=CreditBody,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Operation(
+        name="freezeWallet",
+        summary="Freeze a wallet: it takes money, and gives none",
+        method="POST",
+        path="/wallets/{wallet_id}/freeze",
+        scope="credits:write",
+        handle=freeze_wallet,
+        answer=Wallet,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Operation(
+        name="unfreezeWallet",
+        summary="Unfreeze a wallet",
+        method="POST",
+        path="/wallets/{wallet_id}/unfreeze",
+        scope="credits:write",
+        handle=unfreeze_wallet,
+        answer=Wallet,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Operation(
+        name="closeWallet",
+        summary="Close a wallet permanently",
+        method="POST",
+        path="/wallets/{wallet_id}/close",
+        scope="credits:write",
+        handle=close_wallet,
+        answer=Wallet,
         refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
 )
