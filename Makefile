@@ -43,8 +43,9 @@ lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRA
 contracts: $(STAMP) ## write docs/contracts anew from the code
 	@$(BIN)/python -m schemas.contracts docs/contracts
 
-bench: setup ## measure commands per second beside the raw ceiling
+bench: setup ## measure commands per second, and debits over HTTP, beside the raw cost of each
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.http
 
 clean: ## remove .venv and caches; data of wallet dev (.wallet) stays
 	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache \

@@ -5,8 +5,6 @@ python -m bench [--commands N] [--runs N] [--engines N] [--json FILE]
 
 import argparse
 import asyncio
-import json
-import platform
 import statistics
 import sys
 import tempfile
@@ -18,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.ceiling import read_rows, rows_per_second
 from bench.load import debits, fill, opening, wallet_ids
+from bench.results import write_json
 from cli.stack import Stack
 from engine.migrate import migrate
 from engine.settings import Settings
@@ -151,12 +150,6 @@ async def main(arguments: argparse.Namespace) -> Results:
             f"{statistics.median(ratios):>8.2f}{f'{min(ratios):.2f}-{max(ratios):.2f}':>16}"
         )
     return results
-
-
-def write_json(path: Path, arguments: argparse.Namespace, results: object) -> None:
-    machine = {"python": platform.python_version(), "machine": platform.machine()}
-    document = {"machine": machine, "settings": vars(arguments), "results": results}
-    path.write_text(json.dumps(document, indent=2, default=str) + "\n")
 
 
 def describe(result: dict[str, float]) -> str:
