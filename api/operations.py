@@ -3,6 +3,10 @@
 from typing import Final
 
 from api.calls import Operation
+from api.customers.operations import CUSTOMER_OPERATIONS
 from api.wallets.operations import WALLET_OPERATIONS
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*WALLET_OPERATIONS,)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *CUSTOMER_OPERATIONS,
+    *WALLET_OPERATIONS,
+)

@@ -1,0 +1,35 @@
+"""The operations on customers."""
+
+from http import HTTPStatus
+from typing import Final
+
+from api.calls import Operation
+from api.customers.fields import NewCustomerBody
+from api.customers.reading import get_customer
+from api.customers.registering import create_customer
+from schemas.customers import Customer, CustomerDetail
+
+CUSTOMER_OPERATIONS: Final = (
+    Operation(
+        name="createCustomer",
+        summary="Create a customer",
+        method="POST",
+        path="/customers",
+        scope="customers:write",
+        handle=create_customer,
+        answer=Customer,
+        status=HTTPStatus.CREATED,
+        body=NewCustomerBody,
+        refusals=(HTTPStatus.CONFLICT,),
+    ),
+    Operation(
+        name="getCustomer",
+        summary="Retrieve a customer",
+        method="GET",
+        path="/customers/{customer_id}",
+        scope="customers:read",
+        handle=get_customer,
+        answer=CustomerDetail,
+        refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+)

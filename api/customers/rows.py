@@ -1,0 +1,67 @@
+"""Rows of customers, and what is in them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from api.errors import ConflictError, ResourceMissingError
+from api.services import Services
+from engine.sql import load_queries
+from projections.queries import reaching_database
+from schemas.customers import Customer
+from schemas.ids import Owner
+
+CUSTOMER_QUERIES: Final = load_queries(Path(__file__).with_suffix(".sql"))
+
+
+@asynccontextmanager
+async def transaction(services: Services) -> AsyncIterator[PoolConnectionProxy]:
+    """A connection in a transaction of its own."""
+    with reaching_database():
+        async with services.rows.acquire() as connection, connection.transaction():
+            yield connection
+
+
+def to_customer(row: asyncpg.Record) -> Customer:
+    return Customer(
+        id=row["customer_id"],
+        email=row["email"],
+        name=row["name"],
+        phone=row["phone"],
+        currency=row["currency"],
+        created_at=row["created_at"],
+        metadata=msgspec.Raw(row["metadata"].encode()),
+    )
+
+
+async def lock_customer(
+    connection: PoolConnectionProxy, owner: Owner, customer_id: str
+) -> Customer:
+    """The customer, which stays as it is until the transaction ends.
+
+    Raises ResourceMissingError.
+    """
+    row = await connection.fetchrow(CUSTOMER_QUERIES["lock"], *owner, customer_id)
+    if row is None:
+        raise ResourceMissingError("customer", customer_id)
+    return to_customer(row)
+
+
+async def claim_email(
+    connection: PoolConnectionProxy, owner: Owner, key: str, customer_id: str
+) -> None:
+    """Make sure that the email is nobody else's until the transaction ends.
+
+    Raises ConflictError.
+    """
+    await connection.execute(CUSTOMER_QUERIES["claim_email"], *owner, key)
+    if await connection.fetchval(CUSTOMER_QUERIES["email_is_taken"], *owner, key, customer_id):
+        raise ConflictError(
+            "email_taken",
+            "A customer with this email already exists. Find them with GET /customers?email=.",
+        )
