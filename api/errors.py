@@ -2,6 +2,7 @@
 
 ApiError
 ├── InvalidParameterError   400  a query parameter is not what it has to be
+├── UnknownParameterError   400  there is no query parameter of this name (version 2)
 ├── InvalidBodyError        400  the body is not what it has to be
 ├── UnauthorizedError       401  who is calling can't be told
 │   ├── TokenMalformedError          the Authorization header is missing or malformed
@@ -13,6 +14,7 @@ ApiError
 ├── PathMissingError        404  there is nothing at this path
 ├── MethodError             405  not with this method
 ├── ConflictError           409  what is asked for conflicts with how things are
+├── BodyTimeoutError        408  the body did not arrive in time
 ├── BodyTooLargeError       413  the body has too many bytes
 ├── RateLimitedError        429  the key has made too many requests in this second
 ├── OutcomeUnknownError     503  the command was not seen to be decided in time
@@ -24,8 +26,11 @@ ApiError
 └── UnexpectedError         500  a defect of ours
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_NAME_SHOWN_MAX: Final = 60
 
 
 class ApiError(Exception):
@@ -47,6 +52,17 @@ class InvalidParameterError(ApiError):
 
     def __init__(self, name: str, requirement: str) -> None:
         super().__init__(f"{name} must be {requirement}.")
+
+
+class UnknownParameterError(ApiError):
+    """Nothing is read from a parameter of this name."""
+
+    code = "parameter_unknown"
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        super().__init__(f"{name[:_NAME_SHOWN_MAX]!r} is no parameter of this request: {takes}.")
 
 
 class InvalidBodyError(ApiError):
@@ -104,6 +120,14 @@ class ConflictError(ApiError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class BodyTimeoutError(ApiError):
+    code = "body_timeout"
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+    def __init__(self) -> None:
+        super().__init__("The body did not arrive in time. Send the request again.")
 
 
 class BodyTooLargeError(ApiError):

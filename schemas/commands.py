@@ -28,17 +28,53 @@ Reference = Annotated[
         max_length=255,
         extra_json_schema=_NO_NUL,
         description="The caller's unique reference in this wallet: the key of idempotency.",
+        extra={"requirement": "a string of 1 to 255 characters"},
     ),
 ]
-Description = Annotated[str, Meta(max_length=1000, extra_json_schema=_NO_NUL)]
-MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, extra_json_schema=_NO_NUL)]
+Description = Annotated[
+    str,
+    Meta(
+        max_length=1000,
+        extra_json_schema=_NO_NUL,
+        extra={"requirement": "a string of at most 1000 characters"},
+    ),
+]
+MetadataKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=40,
+        extra_json_schema=_NO_NUL,
+        extra={"requirement": "1 to 40 characters long"},
+    ),
+]
 MetadataText = Annotated[str, Meta(max_length=500, extra_json_schema=_NO_NUL)]
 MetadataInteger = Annotated[int, Meta(ge=-AMOUNT_MAX - 1, le=AMOUNT_MAX)]
-Metadata = Annotated[
-    dict[MetadataKey, MetadataText | MetadataInteger | float | bool | None],
-    Meta(max_length=METADATA_KEYS_MAX),
+MetadataValue = Annotated[
+    MetadataText | MetadataInteger | float | bool | None,
+    Meta(
+        extra={
+            "requirement": "a string of at most 500 characters, a number within 64 bits,"
+            " true, false or null"
+        }
+    ),
 ]
-Priority = Annotated[int, Meta(ge=0, le=1000, description="0 is burnt first, 1000 last.")]
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue],
+    Meta(
+        max_length=METADATA_KEYS_MAX,
+        extra={"requirement": f"an object of at most {METADATA_KEYS_MAX} keys"},
+    ),
+]
+Priority = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1000,
+        description="0 is burnt first, 1000 last.",
+        extra={"requirement": "an integer from 0 to 1000"},
+    ),
+]
 
 
 class Command(

@@ -12,8 +12,22 @@ def _pattern(prefix: str) -> str:
     return f"^{prefix}_[A-Za-z0-9]{_LENGTH}$(?!\n)"
 
 
-WalletId = Annotated[str, Meta(pattern=_pattern("wal"), examples=["wal_a1b2c3"])]
-CustomerId = Annotated[str, Meta(pattern=_pattern("cus"), examples=["cus_abc123"])]
+WalletId = Annotated[
+    str,
+    Meta(
+        pattern=_pattern("wal"),
+        examples=["wal_a1b2c3"],
+        extra={"requirement": "the id of a wallet"},
+    ),
+]
+CustomerId = Annotated[
+    str,
+    Meta(
+        pattern=_pattern("cus"),
+        examples=["cus_abc123"],
+        extra={"requirement": "the id of a customer"},
+    ),
+]
 MerchantId = Annotated[str, Meta(pattern=_pattern("mch"), examples=["mch_a1b2c3"])]
 Environment = Literal["sandbox", "live"]
 

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import ClassVar, Self
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -23,6 +23,10 @@ class Instant(datetime):
     `Instant.parse` refuses what could be understood in two ways or would be rounded: no zone,
     more than six fractional digits, and times whose UTC year is not 1 to 9999.
     """
+
+    requirement: ClassVar[str] = (
+        "an RFC 3339 time with a zone and at most six fractional digits of a second"
+    )
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -11,13 +11,6 @@ from msgspec import Meta
 
 AMOUNT_MAX = 2**63 - 1
 
-Amount = Annotated[
-    int, Meta(ge=1, le=AMOUNT_MAX, description="In the smallest unit of the currency.")
-]
-Currency = Annotated[
-    str, Meta(pattern="^[A-Z]{3}$(?!\n)", description="An ISO 4217 code with a minor unit.")
-]
-
 MINOR_UNIT_DIGITS: dict[str, int] = {
     currency.code: currency.exponent for currency in IsoCurrency if currency.exponent is not None
 }
@@ -26,6 +19,25 @@ MINOR_UNIT_DIGITS: dict[str, int] = {
 def is_currency(code: str) -> bool:
     """Whether a wallet can be held in `code`: in ISO 4217, and with a minor unit (not XAU)."""
     return code in MINOR_UNIT_DIGITS
+
+
+Amount = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=AMOUNT_MAX,
+        description="In the smallest unit of the currency.",
+        extra={"requirement": "a positive integer"},
+    ),
+]
+Currency = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Z]{3}$(?!\n)",
+        description="An ISO 4217 code with a minor unit.",
+        extra={"requirement": "an ISO 4217 currency code", "accepts": is_currency},
+    ),
+]
 
 
 def format_amount(amount: int, currency: str) -> str:
