@@ -1,30 +1,41 @@
-"""The application: every route, and what stands around all of them."""
+"""The application: every route of every version, and what stands around all of them."""
 
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from api.access_log import AccessLog
+from api.cursors import Cursors
 from api.dispatch import Dispatcher
-from api.failures import HANDLERS, VERSIONS
+from api.failures import exception_handlers
 from api.health import Readiness, healthz, readyz
 from api.operations import OPERATIONS
+from api.secret_keys import SecretKeys
 from api.services import Services
+from api.v1 import V1
+from api.v2 import v2
+from api.versions import Version
+
+
+def versions(public_url: str, secret_keys: SecretKeys) -> dict[str, Version]:
+    """Every version by its name, for callers who reach the API under `public_url`."""
+    return {each.name: each for each in (V1, v2(public_url, Cursors(secret_keys)))}
 
 
 def create_app(services: Services, readiness: Readiness) -> ASGIApp:
     """The ASGI application that answers with `services`."""
     dispatcher = Dispatcher(services)
+    known = versions(services.public_url, services.secret_keys)
     routes = [
         dispatcher.route(version, operation)
-        for version in VERSIONS.values()
+        for version in known.values()
         for operation in OPERATIONS
     ]
     return AccessLog(
         Litestar(
             route_handlers=[*routes, healthz, readyz],
             dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
-            exception_handlers=HANDLERS,
+            exception_handlers=exception_handlers(known),
             openapi_config=None,
             logging_config=None,
         )

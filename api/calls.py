@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from api.access.scopes import Scope
-from api.parameters import ReadQuery
+from api.parameters import NoQuery
+from projections.pages import PageRequest
 from schemas.ids import Owner
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ class Call:
 
     `effect_id` names what this request does, 24 letters and digits: ids and references of what it
     makes are made from it, so that doing it again makes nothing more. `deadline` is of the event
-    loop's clock.
+    loop's clock. `page` is which page of the list is asked for, where there is one.
     """
 
     principal: Principal
     request_id: str
     path: dict[str, str]
     query: Any
+    page: PageRequest
     body: Any
     effect_id: str
     deadline: float
@@ -74,6 +76,6 @@ class Operation:
     v1_answer: type[Struct] | None = None
     listed: bool = False
     status: HTTPStatus = HTTPStatus.OK
-    query: type[ReadQuery] = ReadQuery
+    query: type[NoQuery] = NoQuery
     body: type[Struct] = NoBody
     refusals: tuple[HTTPStatus, ...] = ()

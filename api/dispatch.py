@@ -17,11 +17,13 @@ from litestar.handlers import HTTPRouteHandler
 from api.access.authentication import Authenticator
 from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
+from api.cursors import Cursors, anchor_missing, origin_of
 from api.errors import ApiError, ResourceMissingError, ScopeMissingError
 from api.idempotency import Answer, IdempotencyKeys, request_digest
 from api.parameters import AnyRequest, read_query
 from api.services import Services
 from api.versions import Version
+from projections.pages import UnknownCursorError
 
 _JSON = "application/json"
 _ID = re.compile(r"[a-z]{2,4}_[A-Za-z0-9]{1,40}")
@@ -34,6 +36,7 @@ class Dispatcher:
         self._services = services
         self._authenticator = Authenticator(services.rows, services.secret_keys)
         self._keys = IdempotencyKeys(services.rows)
+        self._cursors = Cursors(services.secret_keys)
         self._deadline_s = services.settings.api_deadline_ms / 1000
 
     def route(self, version: Version, operation: Operation) -> HTTPRouteHandler:
@@ -54,8 +57,12 @@ class Dispatcher:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         principal = await self._admit(operation, request)
         _check_ids(request.path_params)
-        query = read_query(request, operation.query)
-        data = await read_bytes(request)
+        query = read_query(
+            request, operation.query, hidden=version.hidden, strict=version.strict
+        )
+        origin = origin_of(operation.name, principal.owner, request.path_params, query)
+        page = self._cursors.page_request(origin, query)
+        data = await read_bytes(request, deadline)
         body = decode_body(data, operation.body, strict=version.strict)
 
         async def give(effect_id: str) -> Answer:
@@ -64,6 +71,7 @@ class Dispatcher:
                 request_id=request.scope["state"]["request_id"],
                 path=request.path_params,
                 query=query,
+                page=page,
                 body=body,
                 effect_id=effect_id,
                 deadline=deadline,
@@ -98,6 +106,8 @@ class Dispatcher:
             result = await operation.handle(self._services, call)
         except ApiError as error:
             return failure(version, error)
+        except UnknownCursorError:
+            return failure(version, anchor_missing(call.query))
         presented = version.present(operation, call, result)
         return Answer(operation.status, msgspec.json.encode(presented))
 

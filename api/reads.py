@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from api.errors import NotShownYetError, UnavailableError
-from api.parameters import ReadQuery, invalid
-from projections.queries import ReadModels, UnknownCursorError
+from api.parameters import NoQuery, invalid, place_of
+from projections.queries import ReadModels
 from projections.waiting import ShardWatch, UnknownPartitionError
 
 Answer = TypeVar("Answer")
@@ -29,12 +29,12 @@ class Reads:
 
     async def answer(
         self,
-        query: ReadQuery,
+        query: NoQuery,
         models: Sequence[str],
         ask: Callable[[], Awaitable[Answer]],
     ) -> Answer:
         """What `ask` gives, once `models` show the command that `query` waits for."""
-        place = query.place
+        place = place_of(query)
         shown = place is None
         try:
             async with asyncio.timeout(self.deadline_ms / 1000):
@@ -47,8 +47,6 @@ class Reads:
                 raise UnavailableError(
                     f"There was no answer within {self.deadline_ms} ms. Try again in a while."
                 ) from None
-            raise NotShownYetError(str(query.wait_for), self.deadline_ms) from None
+            raise NotShownYetError(getattr(query, "wait_for", ""), self.deadline_ms) from None
         except UnknownPartitionError:
-            raise invalid("wait_for") from None
-        except UnknownCursorError:
-            raise invalid("after") from None
+            raise invalid(type(query), "wait_for") from None

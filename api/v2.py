@@ -1,13 +1,29 @@
 """Version 2: how it presents what handlers return or raise."""
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from api.calls import Call, Operation
+from api.cursors import Cursors, origin_of
 from api.errors import ApiError
 from api.versions import Version
-from projections.queries import Page
+from projections.pages import Anchor, Page
+
+Item = TypeVar("Item")
+
+
+class CursorList(Struct, Generic[Item], frozen=True, kw_only=True):
+    """A page of a list, newest first.
+
+    `next_cursor` leads to the older ones after `data`'s last item, `prev_cursor` to the newer ones
+    before its first; null where there is nothing that way.
+    """
+
+    data: list[Item]
+    next_cursor: str | None
+    prev_cursor: str | None
 
 
 class ErrorDetail(Struct, frozen=True, kw_only=True):
@@ -24,17 +40,47 @@ class StructuredFailure(Struct, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
-def _present(_: Operation, __: Call, result: Any) -> Any:
-    if isinstance(result, Page):
-        return {"data": result.items, "next_cursor": None, "prev_cursor": None}
-    return result
+def v2(public_url: str, cursors: Cursors) -> Version:
+    """The version, for callers who reach the API under `public_url`."""
 
+    def present(operation: Operation, call: Call, result: Any) -> Any:
+        if not isinstance(result, Page):
+            return result
+        origin = origin_of(operation.name, call.owner, call.path, call.query)
 
-def _present_failure(error: ApiError) -> Any:
-    detail = ErrorDetail(
-        code=error.code, message=str(error), docs_url=f"/docs/errors#{error.code}"
+        def cursor(anchor: Anchor | None) -> str | None:
+            return None if anchor is None else cursors.write(origin, anchor)
+
+        return CursorList(
+            data=result.items,
+            next_cursor=cursor(result.older),
+            prev_cursor=cursor(result.newer),
+        )
+
+    def present_failure(error: ApiError) -> Struct:
+        return StructuredFailure(
+            error=ErrorDetail(
+                code=error.code,
+                message=str(error),
+                docs_url=f"{public_url}/docs/errors#{error.code}",
+            )
+        )
+
+    return Version(
+        name="v2",
+        strict=True,
+        hidden=frozenset({"after"}),
+        present=present,
+        present_failure=present_failure,
+        answer_type=_answer_type,
+        failure_type=_failure_type,
     )
-    return StructuredFailure(error=detail)
 
 
-V2 = Version("v2", strict=True, present=_present, present_failure=_present_failure)
+def _answer_type(operation: Operation) -> Any:
+    item = operation.answer
+    return CursorList[item] if operation.listed else item  # type: ignore[valid-type]
+
+
+def _failure_type(_: HTTPStatus) -> type[Struct]:
+    return StructuredFailure

@@ -2,24 +2,31 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+
+from msgspec import Struct
 
 from api.calls import Call, Operation
 from api.errors import ApiError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
     """One version.
 
+    `strict` refuses parameters and fields that nobody knows, and those `hidden` are unknown.
     `present` gives what stands for a result in JSON, `present_failure` what stands for an error;
-    `strict` refuses parameters and fields that nobody knows.
+    `answer_type` and `failure_type` say of which types these are.
     """
 
     name: str
     strict: bool
+    hidden: frozenset[str]
     present: Callable[[Operation, Call, Any], Any]
-    present_failure: Callable[[ApiError], Any]
+    present_failure: Callable[[ApiError], Struct]
+    answer_type: Callable[[Operation], Any]
+    failure_type: Callable[[HTTPStatus], type[Struct]]
 
 
 def version_of(path: str, versions: Mapping[str, Version]) -> Version:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -19,6 +19,7 @@ from msgspec import UNSET, Struct
 
 from engine.sql import load_queries
 from projections.errors import NotInstalledError, ProjectionError
+from projections.pages import Key, Page, PageQuery, PageRequest, UnknownCursorError
 from schemas import digests
 from schemas.ids import Owner, parse_transaction_id
 from schemas.resources import Transaction, TransactionType, Wallet, WalletStatus, format_balance
@@ -39,20 +40,14 @@ DATABASE_FAILURES = (
 """What asyncpg raises when the database does not answer, or refuses to."""
 
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
-
-Item = TypeVar("Item")
+_WALLETS = PageQuery(_QUERIES["wallet_page"], key_columns=2)
+_TRANSACTIONS = PageQuery(_QUERIES["transaction_page"], key_columns=1)
 
 
 class DatabaseAwayError(ProjectionError):
     """The database does not answer, or refuses to; it may answer in a while."""
 
     code = "database_away"
-
-
-class UnknownCursorError(ProjectionError):
-    """The item that a page is to follow is not there."""
-
-    code = "unknown_cursor"
 
 
 class WalletFilter(Struct, frozen=True, kw_only=True):
@@ -68,13 +63,6 @@ class TransactionFilter(Struct, frozen=True, kw_only=True):
 
     type: TransactionType | None = None
     reference: str | None = None
-
-
-class Page(Struct, Generic[Item], frozen=True):
-    """Items, newest first. `has_more`: older ones follow the last."""
-
-    items: list[Item]
-    has_more: bool
 
 
 class Lag(Struct, frozen=True):
@@ -142,72 +130,61 @@ class ReadModels:
         return _wallet(rows[0]) if rows else None
 
     async def wallets(
-        self,
-        owner: Owner,
-        chosen: WalletFilter,
-        *,
-        limit: int,
-        after: str | None,
-        now: datetime,
+        self, owner: Owner, chosen: WalletFilter, request: PageRequest, now: datetime
     ) -> Page[Wallet]:
-        """At most `limit` of the owner's wallets at `now`, older than the wallet `after`.
+        """A page of the owner's wallets at `now`.
 
-        Raises UnknownCursorError if there is no such wallet.
+        Raises UnknownCursorError if the anchor is no wallet of the owner.
         """
-        created_at = None if after is None else (await self._place(owner, after))["created_at"]
-        rows = await self._fetch(
-            "wallet_page",
-            *owner,
-            now,
-            chosen.customer_id,
-            chosen.currency,
-            chosen.status,
-            created_at,
-            after,
-            limit + 1,
-        )
-        return Page([_wallet(row) for row in rows[:limit]], has_more=len(rows) > limit)
+        anchor = request.anchor
+        with reaching_database():
+            return await _WALLETS.page(
+                self._pool,
+                request,
+                None if anchor is None else await self._created(owner, anchor.item_id),
+                _wallet,
+                *owner,
+                now,
+                chosen.customer_id,
+                chosen.currency,
+                chosen.status,
+            )
 
     async def transactions(
-        self,
-        owner: Owner,
-        wallet_id: str,
-        chosen: TransactionFilter,
-        *,
-        limit: int,
-        after: str | None,
+        self, owner: Owner, wallet_id: str, chosen: TransactionFilter, request: PageRequest
     ) -> Page[Transaction] | None:
-        """At most `limit` transactions older than `after`; None if there is no such wallet.
+        """A page of the wallet's transactions; None if the owner has no such wallet.
 
-        Raises UnknownCursorError if `after` is not a transaction of this wallet.
+        Raises UnknownCursorError if the anchor is no transaction of this wallet.
         """
         places = await self._fetch("wallet_place", *owner, wallet_id)
         if not places:
             return None
-        below = None if after is None else await self._position(wallet_id, after)
-        rows = await self._fetch(
-            "transaction_page",
-            places[0]["shard"],
-            wallet_id,
-            chosen.type,
-            below,
-            _command_ids(wallet_id, chosen.reference),
-            limit + 1,
-        )
-        return Page([_transaction(row) for row in rows[:limit]], has_more=len(rows) > limit)
+        anchor = request.anchor
+        with reaching_database():
+            return await _TRANSACTIONS.page(
+                self._pool,
+                request,
+                None if anchor is None else await self._position(wallet_id, anchor.item_id),
+                _transaction,
+                places[0]["shard"],
+                wallet_id,
+                chosen.type,
+                _command_ids(wallet_id, chosen.reference),
+            )
 
     async def lag(self, models: Sequence[str]) -> Lag | None:
         """The one of `models` that is furthest behind; None while the log has no shard."""
         rows = await self._fetch("lag", models)
         return Lag(rows[0]["name"], rows[0]["entries"]) if rows else None
 
-    async def _place(self, owner: Owner, wallet_id: str) -> asyncpg.Record:
+    async def _created(self, owner: Owner, wallet_id: str) -> Key:
         rows = await self._fetch("wallet_place", *owner, wallet_id)
         if not rows:
             raise UnknownCursorError(f"There is no wallet {wallet_id}.")
-        return rows[0]
+        return rows[0]["created_at"], wallet_id
 
-    async def _position(self, wallet_id: str, transaction_id: str) -> int:
+    async def _position(self, wallet_id: str, transaction_id: str) -> Key:
         try:
             shard, command_id = parse_transaction_id(transaction_id)
         except ValueError as error:
@@ -215,7 +192,7 @@ class ReadModels:
         rows = await self._fetch("transaction_position", shard, command_id, wallet_id)
         if not rows:
             raise UnknownCursorError(f"{wallet_id} has no transaction {transaction_id}.")
-        return int(rows[0]["position"])
+        return (rows[0]["position"],)
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         with reaching_database():

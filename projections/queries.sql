@@ -13,8 +13,8 @@ SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS met
  WHERE w.merchant_id = $1 AND w.environment = $2 AND w.wallet_id = $3;
 
 -- name: wallet_page
--- Wallets of the owner ($1, $2) older than the one created at $7 with the id $8, newest first,
--- each as in `wallet`, at $3.
+-- At most $9 wallets of the owner ($1, $2), on from the one created at $7 with the id $8, each as in
+-- `wallet`, at $3.
 WITH page AS (
     SELECT wallet_id, shard, customer_id, currency, status, metadata, created_at
       FROM wallets
@@ -22,8 +22,8 @@ WITH page AS (
        AND ($4::text IS NULL OR customer_id = $4)
        AND ($5::text IS NULL OR currency = $5)
        AND ($6::text IS NULL OR status = $6)
-       AND ($7::timestamptz IS NULL OR (created_at, wallet_id) < ($7, $8::text))
-     ORDER BY created_at DESC, wallet_id DESC
+       AND ($7::timestamptz IS NULL OR (created_at, wallet_id) {beyond} ($7, $8::text))
+     ORDER BY created_at {direction}, wallet_id {direction}
      LIMIT $9
 )
 SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS metadata,
@@ -36,7 +36,7 @@ SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS met
         WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
           AND (l.expires_at IS NULL OR l.expires_at > greatest($3, s.last_at))
        ) AS live
- ORDER BY w.created_at DESC, w.wallet_id DESC;
+ ORDER BY w.created_at {direction}, w.wallet_id {direction};
 
 -- name: wallet_place
 -- Where a wallet of the owner ($1, $2) stands: its shard, and its place in the list of all.
@@ -51,17 +51,17 @@ SELECT t.position
  WHERE l.shard = $1 AND l.command_id = $2 AND t.wallet_id = $3;
 
 -- name: transaction_page
--- A wallet's transactions below position $4, newest first; $5 are the ids that a reference
--- can have been recorded under.
+-- At most $6 of a wallet's transactions, on from position $5; $4 are the ids that a reference can
+-- have been recorded under.
 SELECT t.id, t.type, t.amount, t.balance_before, t.balance_after, t.reference, t.description,
        t.metadata::text AS metadata, t.created_at, t.expires_at
   FROM transactions AS t
  WHERE t.shard = $1 AND t.wallet_id = $2
    AND ($3::text IS NULL OR t.type = $3)
-   AND ($4::bigint IS NULL OR t.position < $4)
-   AND ($5::bytea[] IS NULL OR t.position IN (
-        SELECT l.position FROM log AS l WHERE l.shard = $1 AND l.command_id = ANY ($5)))
- ORDER BY t.position DESC
+   AND ($4::bytea[] IS NULL OR t.position IN (
+        SELECT l.position FROM log AS l WHERE l.shard = $1 AND l.command_id = ANY ($4)))
+   AND ($5::bigint IS NULL OR t.position {beyond} $5)
+ ORDER BY t.position {direction}
  LIMIT $6;
 
 -- name: lag

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from api.calls import Operation
-from api.parameters import TransactionListQuery, WalletListQuery
+from api.parameters import ReadQuery, TransactionListQuery, WalletListQuery
 from api.wallets.moving import CreditBody, DebitBody, credit_wallet, debit_wallet
 from api.wallets.reading import get_wallet, list_transactions, list_wallets
 from api.wallets.status import close_wallet, freeze_wallet, unfreeze_wallet
@@ -30,6 +30,7 @@ WALLET_OPERATIONS: Final = (
         scope="credits:read",
         handle=get_wallet,
         answer=Wallet,
+        query=ReadQuery,
         refusals=(HTTPStatus.NOT_FOUND,),
     ),
     Operation(

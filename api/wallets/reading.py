@@ -4,10 +4,10 @@ from api.calls import Call
 from api.errors import ResourceMissingError
 from api.parameters import TransactionListQuery, WalletListQuery
 from api.services import Services
+from projections.pages import Page
 from projections.queries import (
     TRANSACTION_MODELS,
     WALLET_MODELS,
-    Page,
     TransactionFilter,
     WalletFilter,
 )
@@ -24,9 +24,7 @@ async def list_wallets(services: Services, call: Call) -> Page[Wallet]:
     return await reads.answer(
         query,
         WALLET_MODELS,
-        lambda: reads.models.wallets(
-            call.owner, chosen, limit=query.limit, after=query.after, now=reads.clock()
-        ),
+        lambda: reads.models.wallets(call.owner, chosen, call.page, reads.clock()),
     )
 
 
@@ -53,9 +51,7 @@ async def list_transactions(services: Services, call: Call) -> Page[Transaction]
     page = await reads.answer(
         query,
         TRANSACTION_MODELS,
-        lambda: reads.models.transactions(
-            call.owner, wallet_id, chosen, limit=query.limit, after=query.after
-        ),
+        lambda: reads.models.transactions(call.owner, wallet_id, chosen, call.page),
     )
     if page is None:
         raise ResourceMissingError("wallet", wallet_id)
