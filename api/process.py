@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Serve the query API until SIGTERM or SIGINT; requests under way are answered first.
+    """Serve the API until SIGTERM or SIGINT; requests under way are answered first.
 
     The database may come and go meanwhile. Raises an ApiError if the process can't serve.
     """
@@ -28,14 +28,15 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop, on_listening=_warn_of_strangers)
+    await serve(settings, stop, on_listening=_warn_of_plain_http)
 
 
-def _warn_of_strangers(address: str) -> None:
+def _warn_of_plain_http(address: str) -> None:
     host = address.removeprefix("http://").rpartition(":")[0].strip("[]")
     if not ipaddress.ip_address(host).is_loopback:
         _log.warning(
-            "Whoever reaches %s can read every wallet, for requests are not authenticated yet:"
-            " let nobody else reach it, or leave WALLET_API_HOST at 127.0.0.1",
+            "%s is reached over plain HTTP, in which anybody on the way can read keys and answers:"
+            " put a proxy with TLS in front of it (and its address into WALLET_TRUSTED_PROXIES),"
+            " or leave WALLET_API_HOST at 127.0.0.1",
             address,
         )

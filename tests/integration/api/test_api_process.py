@@ -17,7 +17,7 @@ from api.errors import ListenError
 from api.server import serve
 from engine.settings import Settings
 from tests.support.history import HistoryBuilder
-from tests.support.query_api import record
+from tests.support.query_api import SECRET_KEYS, create_credentials, record
 
 PROGRAM = """
 import logging
@@ -60,6 +60,7 @@ async def api_process(database_url: str, **settings: str) -> AsyncIterator[Proce
         **os.environ,
         "WALLET_DATABASE_URL": database_url,
         "WALLET_API_PORT": "0",
+        "WALLET_SECRET_KEYS": SECRET_KEYS,
         **{f"WALLET_{name.upper()}": value for name, value in settings.items()},
     }
     child = await asyncio.create_subprocess_exec(
@@ -79,7 +80,11 @@ async def test_requests_under_way_are_answered_before_it_ends(
 ) -> None:
     history = HistoryBuilder().create("wal_a")
     await record(connection, history)
-    async with api_process(database_url) as process, httpx.AsyncClient(timeout=20) as client:
+    auth = await create_credentials(database_url)
+    async with (
+        api_process(database_url) as process,
+        httpx.AsyncClient(timeout=20, auth=auth) as client,
+    ):
         await process.until_listening()
         wallet = f"{process.url}/v1/wallets/wal_a"
         assert (await client.get(wallet)).status_code == 200
@@ -114,7 +119,7 @@ async def test_a_client_that_stalls_does_not_hold_the_process(database_url, conn
 async def test_it_ends_at_once_when_told_while_it_starts(database_url) -> None:
     stop = asyncio.Event()
     stop.set()
-    settings = Settings(database_url=database_url, api_port=0)
+    settings = Settings(database_url=database_url, api_port=0, secret_keys=SECRET_KEYS)
     async with asyncio.timeout(5):
         await serve(settings, stop)
 
@@ -123,14 +128,19 @@ async def test_a_port_that_is_taken_is_said_and_not_shared(database_url) -> None
     async with api_process(database_url) as first:
         await first.until_listening()
         port = urlsplit(first.url).port
-        settings = Settings(database_url=database_url, api_port=port)
+        settings = Settings(database_url=database_url, api_port=port, secret_keys=SECRET_KEYS)
         with pytest.raises(ListenError, match=f"port {port} .*WALLET_API_PORT"):
             await process._run(settings)
         assert await first.end(signal.SIGTERM) == 0
 
 
 async def test_an_address_that_is_not_ours_is_said(database_url) -> None:
-    settings = Settings(database_url=database_url, api_host="no.such.host.invalid", api_port=0)
+    settings = Settings(
+        database_url=database_url,
+        api_host="no.such.host.invalid",
+        api_port=0,
+        secret_keys=SECRET_KEYS,
+    )
     with pytest.raises(ListenError, match=r"no\.such\.host\.invalid.*WALLET_API_HOST"):
         await process._run(settings)
 
@@ -146,6 +156,6 @@ async def test_an_address_that_is_not_ours_is_said(database_url) -> None:
         ("http://192.0.2.1:8080", True),
     ],
 )
-def test_an_address_that_others_reach_is_warned_of(address, warned, caplog) -> None:
-    process._warn_of_strangers(address)
-    assert ("not authenticated" in caplog.text) is warned
+def test_an_address_that_others_reach_without_tls_is_warned_of(address, warned, caplog) -> None:
+    process._warn_of_plain_http(address)
+    assert ("plain HTTP" in caplog.text) is warned
