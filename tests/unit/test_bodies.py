@@ -239,3 +239,15 @@ def test_a_long_name_is_cut_short_in_the_answer() -> None:
 def test_no_body_is_fine_where_none_is_needed() -> None:
     assert decode_body(b"", NoBody, strict=True) == NoBody()
     assert decode_body(b"{}", NoBody, strict=True) == NoBody()
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e400", "9" * 400])
+def test_a_number_that_nothing_can_hold_is_no_value(number) -> None:
+    data = b'{"amount":1,"description":"","reference":"r","metadata":{"foo":%b}}'
+    assert refusal(data % number.encode()) == f"metadata.foo {_VALUE}"
+
+
+def test_nul_is_refused_in_every_text() -> None:
+    assert refusal(b'{"name":"a\\u0000b"}', PatchLike) == f"name {_NUL}"
+    assert refusal(b'{"place":{"street":"\\u0000"}}', PatchLike) == f"place.street {_NUL}"
+    assert decode_body(b'{"name":"a\\\\u0000b"}', PatchLike, strict=True).name == r"a\u0000b"
