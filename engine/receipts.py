@@ -6,7 +6,7 @@
 A record is decided once its shard's `next_offset` is past it, and then has exactly one outcome.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,66 +89,51 @@ async def resolve_many(
 ) -> list[Outcome | None]:
     """The outcomes of many records, in their order; None for those that are undecided.
 
-    At most four queries, and four more if some were forwarded. Raises OutcomeMissingError if a
-    decided record has no outcome.
+    One query, two more if some left no entry, and as many again if some were forwarded. Raises
+    OutcomeMissingError if a decided record has no outcome.
     """
-    # the sizes first: what they cover is then visible to the look-ups
-    decided = await _decided(connection, receipts)
-    outcomes = await _recorded(connection, decided)
-    without = [receipt for receipt in decided if receipt.place not in outcomes]
+    outcomes, without = await _recorded(connection, receipts)
     if without:
         outcomes |= await _unrecorded(connection, without)
     return [outcomes.get(receipt.place) for receipt in receipts]
 
 
-async def decided_up_to(connection: Connection | Pool, shards: Sequence[int]) -> dict[int, int]:
-    """The first undecided offset of each of these shards; 0 for one that no engine has seen."""
-    rows = await connection.fetch(_QUERIES["decided_up_to"], shards)
-    return dict.fromkeys(shards, 0) | {row["shard"]: row["next_offset"] for row in rows}
-
-
-async def _decided(connection: Connection | Pool, receipts: Sequence[Receipt]) -> list[Receipt]:
-    shards = sorted({receipt.partition for receipt in receipts})
-    next_offsets = await decided_up_to(connection, shards)
-    return [receipt for receipt in receipts if receipt.offset < next_offsets[receipt.partition]]
-
-
 async def _recorded(
     connection: Connection | Pool, receipts: Sequence[Receipt]
-) -> dict[_Place, Outcome | None]:
-    named = {
-        receipt.place: _digests(receipt.command)
-        for receipt in receipts
-        if receipt.command is not None
-    }
-    entries = await _entries(connection, named)
+) -> tuple[dict[_Place, Outcome | None], list[Receipt]]:
+    """The outcomes that are entries, and those of the receipts that are decided without one."""
+    named = [None if r.command is None else _digests(r.command) for r in receipts]
+    rows = await connection.fetch(
+        _QUERIES["outcomes"],
+        [receipt.partition for receipt in receipts],
+        [receipt.offset for receipt in receipts],
+        [ids and ids.command for ids in named],
+        [ids and ids.conflict for ids in named],
+    )
     found: dict[_Place, Outcome | None] = {}
-    for (shard, offset), ids in named.items():
-        entry = entries.get((shard, ids.command))
-        if entry is None or entry.body_digest != ids.body:
-            entry = entries.get((shard, ids.conflict))
-        if entry is not None:
-            found[shard, offset] = _outcome(entry, duplicate=entry.offset != offset)
-    return found
+    without = []
+    for row in rows:
+        receipt, ids = receipts[row["place"] - 1], named[row["place"] - 1]
+        entry = None if ids is None else _outcome_entry(ids, row)
+        if entry is None:
+            without.append(receipt)
+        else:
+            found[receipt.place] = _outcome(entry, duplicate=entry.offset != receipt.offset)
+    return found, without
+
+
+def _outcome_entry(ids: _Digests, row: Record) -> Entry | None:
+    if row["outcome"] is not None:
+        entry = decode_entry(row["outcome"])
+        if entry.body_digest == ids.body:
+            return entry
+    return None if row["conflict"] is None else decode_entry(row["conflict"])
 
 
 def _digests(command: AnyCommand) -> _Digests:
     command_id = digests.command_id(command.wallet_id, command.reference)
     body = digests.body_digest(command)
     return _Digests(command_id, body.hex(), digests.conflict_id(command_id, body))
-
-
-async def _entries(
-    connection: Connection | Pool, named: Mapping[_Place, _Digests]
-) -> dict[tuple[int, bytes], Entry]:
-    wanted = {(shard, ids.command) for (shard, _), ids in named.items()}
-    wanted |= {(shard, ids.conflict) for (shard, _), ids in named.items()}
-    rows = await connection.fetch(
-        _QUERIES["entries_by_command"],
-        [shard for shard, _ in wanted],
-        [digest for _, digest in wanted],
-    )
-    return {(row["shard"], row["command_id"]): decode_entry(row["data"]) for row in rows}
 
 
 def _outcome(entry: Entry, *, duplicate: bool) -> Outcome:

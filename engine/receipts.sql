@@ -1,12 +1,14 @@
--- name: decided_up_to
--- The first undecided offset of each of these partitions.
-SELECT shard, next_offset FROM shards WHERE shard = ANY ($1::integer[]);
-
--- name: entries_by_command
--- What was recorded under these ids.
-SELECT log.shard, log.command_id, log.data
-  FROM unnest($1::integer[], $2::bytea[]) AS wanted (shard, command_id)
-  JOIN log ON log.shard = wanted.shard AND log.command_id = wanted.command_id;
+-- name: outcomes
+-- Those of these records that are decided, each with what is recorded under its ids, if anything.
+-- One statement sees one moment, so what is decided is there to be found.
+SELECT wanted.place, outcome.data AS outcome, conflict.data AS conflict
+  FROM unnest($1::integer[], $2::bigint[], $3::bytea[], $4::bytea[])
+       WITH ORDINALITY AS wanted (shard, record_offset, command_id, conflict_id, place)
+  JOIN shards ON shards.shard = wanted.shard AND shards.next_offset > wanted.record_offset
+  LEFT JOIN log AS outcome
+    ON outcome.shard = wanted.shard AND outcome.command_id = wanted.command_id
+  LEFT JOIN log AS conflict
+    ON conflict.shard = wanted.shard AND conflict.command_id = wanted.conflict_id;
 
 -- name: dead_letters_at
 -- Records at these places that no outcome came from.
