@@ -52,7 +52,11 @@ class Notifier:
             self._settings.database_url,
             timeout=self._settings.database_timeout_ms / 1000,
             command_timeout=self._settings.database_timeout_ms / 1000,
-            server_settings={"application_name": "wallet-engine notify"},
+            server_settings={
+                "application_name": "wallet-engine notify",
+                # NOTIFY draws a transaction id, and a hint need not wait for the disk
+                "synchronous_commit": "off",
+            },
         )
         try:
             while True:

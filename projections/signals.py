@@ -35,6 +35,8 @@ class Signals:
 
     async def run(self, connection: asyncpg.Connection, stop: asyncio.Event) -> None:
         """Hear and tell until `stop` is set."""
+        # NOTIFY draws a transaction id, and a hint need not wait for the disk
+        await connection.execute("SET synchronous_commit = off")
         await connection.add_listener(LOG_CHANNEL, lambda *_: self._on_log_moved())
         # nobody told us of what came before
         self._on_log_moved()
