@@ -11,7 +11,7 @@ from api.customers.contacts import (
     is_phone,
 )
 from schemas.commands import Metadata
-from schemas.money import Currency, is_currency
+from schemas.money import Currency
 
 NAME_CHARACTERS_MAX: Final = 255
 
@@ -44,15 +44,6 @@ Phone = Annotated[
         examples=["+233241234567"],
     ),
 ]
-CurrencyCode = Annotated[
-    Currency,
-    Meta(
-        extra={
-            "requirement": "an ISO 4217 currency code with a minor unit",
-            "accepts": is_currency,
-        }
-    ),
-]
 
 
 class NewCustomerBody(Struct, frozen=True, kw_only=True):
@@ -61,8 +52,8 @@ class NewCustomerBody(Struct, frozen=True, kw_only=True):
     email: Email
     name: Name | None = None
     phone: Phone | None = None
-    currency: CurrencyCode | None = None
-    metadata: Metadata | None = None
+    currency: Currency | None = None
+    metadata: Metadata = {}
 
 
 class CustomerChangesBody(Struct, frozen=True, kw_only=True):
@@ -71,5 +62,5 @@ class CustomerChangesBody(Struct, frozen=True, kw_only=True):
     email: Email | UnsetType | None = UNSET
     name: Name | UnsetType | None = UNSET
     phone: Phone | UnsetType | None = UNSET
-    currency: CurrencyCode | UnsetType | None = UNSET
+    currency: Currency | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET

@@ -5,7 +5,7 @@ from typing import Final
 
 from api.calls import Operation
 from api.customers.fields import NewCustomerBody
-from api.customers.reading import get_customer
+from api.customers.reading import CustomerListQuery, get_customer, list_customers
 from api.customers.registering import create_customer
 from schemas.customers import Customer, CustomerDetail
 
@@ -31,5 +31,16 @@ CUSTOMER_OPERATIONS: Final = (
         handle=get_customer,
         answer=CustomerDetail,
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Operation(
+        name="listCustomers",
+        summary="List customers",
+        method="GET",
+        path="/customers",
+        scope="customers:read",
+        handle=list_customers,
+        answer=Customer,
+        listed=True,
+        query=CustomerListQuery,
     ),
 )

@@ -17,14 +17,14 @@ from schemas.customers import Customer
 async def create_customer(services: Services, call: Call) -> Customer:
     """A new customer, or the one that this request has made before."""
     customer_id = f"cus_{call.effect_id}"
-    async with transaction(services) as connection:
+    async with transaction(services, call.deadline) as connection:
         await claim_email(connection, call.owner, email_key(call.body.email), customer_id)
         row = await _add(connection, services, call, customer_id)
         if row is None:
             row = await connection.fetchrow(CUSTOMER_QUERIES["customer"], *call.owner, customer_id)
         else:
             given = msgspec.structs.asdict(call.body).items()
-            named = [name for name, value in given if value is not None]
+            named = [name for name, value in given if value not in (None, {})]
             change = Change(customer_id, "created", named)
             await record_change(connection, services, call, change)
     if row is None:
@@ -45,6 +45,6 @@ async def _add(
         body.name,
         body.phone,
         body.currency,
-        msgspec.json.encode(body.metadata or {}).decode(),
+        msgspec.json.encode(body.metadata).decode(),
         services.clock(),
     )

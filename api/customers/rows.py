@@ -1,5 +1,6 @@
 """Rows of customers, and what is in them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from api.errors import ConflictError, ResourceMissingError
 from api.services import Services
 from engine.sql import load_queries
-from projections.queries import reaching_database
+from projections.queries import DatabaseAwayError, reaching_database
 from schemas.customers import Customer
 from schemas.ids import Owner
 
@@ -20,11 +21,18 @@ CUSTOMER_QUERIES: Final = load_queries(Path(__file__).with_suffix(".sql"))
 
 
 @asynccontextmanager
-async def transaction(services: Services) -> AsyncIterator[PoolConnectionProxy]:
-    """A connection in a transaction of its own."""
-    with reaching_database():
-        async with services.rows.acquire() as connection, connection.transaction():
-            yield connection
+async def transaction(services: Services, deadline: float) -> AsyncIterator[PoolConnectionProxy]:
+    """A connection in a transaction of its own, until `deadline` of the loop's clock.
+
+    Raises DatabaseAwayError if it has not ended by then.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            with reaching_database():
+                async with services.rows.acquire() as connection, connection.transaction():
+                    yield connection
+    except TimeoutError:
+        raise DatabaseAwayError("The transaction did not end before the deadline.") from None
 
 
 def to_customer(row: asyncpg.Record) -> Customer:
@@ -50,6 +58,15 @@ async def lock_customer(
     if row is None:
         raise ResourceMissingError("customer", customer_id)
     return to_customer(row)
+
+
+async def hold_customer(connection: PoolConnectionProxy, owner: Owner, customer_id: str) -> None:
+    """Make sure that the customer is not deleted until the transaction ends.
+
+    Raises ResourceMissingError.
+    """
+    if await connection.fetchval(CUSTOMER_QUERIES["hold"], *owner, customer_id) is None:
+        raise ResourceMissingError("customer", customer_id)
 
 
 async def claim_email(

@@ -44,17 +44,23 @@ UPDATE customers
 RETURNING customer_id, email, name, phone, currency, metadata::text AS metadata, created_at;
 
 -- name: page
--- Customers of the owner ($1, $2) with the email $3 (as compared; all if NULL), older than the one
--- created at $4 with the id $5, newest first.
+-- At most $6 customers of the owner ($1, $2) with the email $3 (as compared; all if NULL), on from
+-- the one created at $4 with the id $5.
 SELECT customer_id, email, name, phone, currency, metadata::text AS metadata, created_at
   FROM customers
  WHERE merchant_id = $1 AND environment = $2 AND deleted_at IS NULL
    AND ($3::text IS NULL OR email_key = $3)
-   AND ($4::timestamptz IS NULL OR (created_at, customer_id) < ($4, $5::text))
- ORDER BY created_at DESC, customer_id DESC
+   AND ($4::timestamptz IS NULL OR (created_at, customer_id) {beyond} ($4, $5::text))
+ ORDER BY created_at {direction}, customer_id {direction}
  LIMIT $6;
 
 -- name: place
 -- Where a customer stands in the list of all, also after it was deleted.
 SELECT created_at FROM customers
  WHERE merchant_id = $1 AND environment = $2 AND customer_id = $3;
+
+-- name: hold
+-- A customer ($3) of the owner ($1, $2) is not deleted before the transaction ends.
+SELECT customer_id FROM customers
+ WHERE merchant_id = $1 AND environment = $2 AND customer_id = $3 AND deleted_at IS NULL
+   FOR KEY SHARE;

@@ -35,13 +35,14 @@ CREATE TABLE customer_audit (
 CREATE INDEX customer_audit_of_customer ON customer_audit (customer_id, id);
 
 -- A wallet that is being made for a customer, from before its command is sent until its outcome
--- has been seen. Deleting the customer waits for it.
+-- has been seen. Deleting the customer waits for it. sent_at is when the command was sent last, or
+-- was about to be.
 CREATE TABLE wallet_intents (
     wallet_id   text        COLLATE "C" PRIMARY KEY,
     customer_id text        COLLATE "C" NOT NULL REFERENCES customers,
     command     bytea       NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+    sent_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 CREATE INDEX wallet_intents_of_customer ON wallet_intents (customer_id);
-CREATE INDEX wallet_intents_oldest ON wallet_intents (created_at);
+CREATE INDEX wallet_intents_unsettled ON wallet_intents (sent_at);

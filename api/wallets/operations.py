@@ -6,11 +6,24 @@ from typing import Final
 from api.calls import Operation
 from api.parameters import ReadQuery, TransactionListQuery, WalletListQuery
 from api.wallets.moving import CreditBody, DebitBody, credit_wallet, debit_wallet
+from api.wallets.opening import OpenWalletBody, open_wallet
 from api.wallets.reading import get_wallet, list_transactions, list_wallets
 from api.wallets.status import close_wallet, freeze_wallet, unfreeze_wallet
 from schemas.resources import Transaction, Wallet
 
 WALLET_OPERATIONS: Final = (
+    Operation(
+        name="createWallet",
+        summary="Create a wallet for a customer",
+        method="POST",
+        path="/wallets",
+        scope="credits:write",
+        handle=open_wallet,
+        answer=Wallet,
+        status=HTTPStatus.CREATED,
+        body=OpenWalletBody,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
     Operation(
         name="listWallets",
         summary="List wallets",

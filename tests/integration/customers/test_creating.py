@@ -1,23 +1,16 @@
 """Creating and retrieving customers, as the reference has it."""
 
 import re
-from typing import Any
 
 import httpx
 
+from tests.support.customers import INSTANT, create_customer
+
 EXAMPLE = {"email": "ama@example.com", "name": "Ama Owusu"}
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
-
-
-async def create(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    answer = await client.post("/v1/customers", json=body)
-    assert answer.status_code == 201, answer.text
-    customer: dict[str, Any] = answer.json()
-    return customer
 
 
 async def test_the_example_of_the_reference(client: httpx.AsyncClient) -> None:
-    customer = await create(client, **EXAMPLE)
+    customer = await create_customer(client, **EXAMPLE)
     assert re.fullmatch(r"cus_[0-9a-f]{24}", customer.pop("id"))
     assert INSTANT.fullmatch(customer.pop("created_at"))
     assert customer == {
@@ -32,7 +25,7 @@ async def test_the_example_of_the_reference(client: httpx.AsyncClient) -> None:
 async def test_a_customer_is_retrieved_with_subscriptions_and_payment_methods(
     client: httpx.AsyncClient,
 ) -> None:
-    customer = await create(client, email="kofi@example.com")
+    customer = await create_customer(client)
     answer = await client.get(f"/v1/customers/{customer['id']}")
     assert answer.status_code == 200
     assert answer.json() == customer | {"subscriptions": [], "payment_methods": []}

@@ -1,0 +1,74 @@
+"""Intents: wallets that are being made, from before the command is sent until its outcome is seen.
+
+Whoever sees one may send its command again: by its reference it makes one wallet at most.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from asyncpg.pool import PoolConnectionProxy
+
+from api.errors import OutcomeUnknownError
+from api.services import Services
+from engine.receipts import Accepted, Rejected
+from engine.sql import load_queries
+from projections.errors import ProjectionError
+from projections.queries import reaching_database
+from schemas.commands import AnyCommand, CreateWallet, decode_command, encode_command
+
+_SWEPT_AT_ONCE_MAX: Final = 20
+
+_QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
+_log = logging.getLogger(__name__)
+
+
+async def intend(connection: PoolConnectionProxy, command: CreateWallet) -> None:
+    """Note that the command is going to be sent; it may be, once the transaction has ended."""
+    await connection.execute(
+        _QUERIES["intend"], command.wallet_id, command.customer_id, encode_command(command)
+    )
+
+
+async def intended_for(connection: PoolConnectionProxy, customer_id: str) -> list[AnyCommand]:
+    """The commands for wallets of a customer whose outcome nobody has seen."""
+    rows = await connection.fetch(_QUERIES["of_customer"], customer_id)
+    return [decode_command(row["command"]) for row in rows]
+
+
+async def settle(services: Services, command: AnyCommand, deadline: float) -> Accepted | Rejected:
+    """Send an intended command and end the intent when its outcome is seen.
+
+    Raises OutcomeUnknownError at `deadline` of the loop's clock.
+    """
+    outcome = await services.gateway.carry(command, deadline)
+    try:
+        with reaching_database():
+            await services.rows.execute(_QUERIES["settled"], command.wallet_id)
+    except ProjectionError as error:
+        # the outcome is known all the same, and the sweep ends what is left
+        _log.warning("The intent of %s is left for now: %s", command.wallet_id, error)
+    return outcome
+
+
+async def settle_left(services: Services) -> None:
+    """Settle what requests have left behind, however they ended."""
+    deadline_s = services.settings.api_deadline_ms / 1000
+    with reaching_database():
+        rows = await services.rows.fetch(_QUERIES["take_over"], deadline_s, _SWEPT_AT_ONCE_MAX)
+    await _settle_all(services, (decode_command(row["command"]) for row in rows), deadline_s)
+
+
+async def _settle_all(
+    services: Services, commands: Iterable[AnyCommand], deadline_s: float
+) -> None:
+    deadline = asyncio.get_running_loop().time() + deadline_s
+    outcomes = await asyncio.gather(
+        *(settle(services, command, deadline) for command in commands), return_exceptions=True
+    )
+    for outcome in outcomes:
+        # those are taken over again later
+        if isinstance(outcome, BaseException) and not isinstance(outcome, OutcomeUnknownError):
+            raise outcome
