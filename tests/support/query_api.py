@@ -37,7 +37,7 @@ OWNER = Owner("mch_1", "live")
 
 
 async def create_credentials(
-    database_url: str, owner: Owner = OWNER, **key: Any
+    database_url: str, owner: Owner = OWNER, secret_keys: str = SECRET_KEYS, **key: Any
 ) -> tuple[str, str]:
     """Client id and secret of a new key, whose merchant is made if there is none.
 
@@ -54,7 +54,7 @@ async def create_credentials(
         )
         made = await create_key(
             connection,
-            SecretKeys((SECRET_KEYS,)),
+            SecretKeys((secret_keys,)),
             *owner,
             **{"label": "tests", "requests_per_second": 100_000} | key,
         )
@@ -68,9 +68,13 @@ async def running_api(
     database_url: str,
     clock: Callable[[], datetime] = utc_now,
     owner: Owner = OWNER,
+    auth: tuple[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API that runs on a port of its own, and is stopped at the end."""
+    """A client of an API that runs on a port of its own, and is stopped at the end.
+
+    It has a key of the owner's: a new one, unless `auth` says which.
+    """
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     chosen = Settings(
@@ -85,7 +89,7 @@ async def running_api(
             async with httpx.AsyncClient(
                 base_url=address.result(),
                 timeout=30,
-                auth=await create_credentials(database_url, owner),
+                auth=auth or await create_credentials(database_url, owner),
             ) as client:
                 yield client
     finally:

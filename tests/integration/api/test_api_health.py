@@ -4,7 +4,13 @@ import httpx
 
 from cli.stack import Stack
 from tests.support.history import HistoryBuilder
-from tests.support.query_api import StandingClock, project, record, running_api
+from tests.support.query_api import (
+    StandingClock,
+    create_credentials,
+    project,
+    record,
+    running_api,
+)
 
 AWAY = "The database can't be reached at the moment. Try again in a while."
 
@@ -79,8 +85,9 @@ async def test_the_database_may_go_and_come_back(stack: Stack, database_url, con
             ):
                 unavailable(await client.get(path))
             # what needs no database is told all the same
-            assert (await client.get("/v1/wallets?limit=0")).status_code == 400
-            assert (await client.get("/v1/wallets/x")).status_code == 404
+            assert (await client.get("/v1/nothing/x")).status_code == 404
+            stranger = await client.get("/v1/wallets/wal_a", auth=None)
+            assert stranger.status_code == 401
         finally:
             await stack.postgres.start()
         await becomes(client, "/readyz", 200)
@@ -91,9 +98,10 @@ async def test_the_database_may_go_and_come_back(stack: Stack, database_url, con
 
 async def test_the_api_starts_without_the_database(stack: Stack, database_url, connection) -> None:
     await record(connection, HistoryBuilder().create("wal_a"))
+    auth = await create_credentials(database_url)
     await stack.postgres.stop()
     try:
-        async with running_api(database_url) as client:
+        async with running_api(database_url, auth=auth) as client:
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.get("/readyz")).status_code == 503
             unavailable(await client.get("/v1/wallets/wal_a"))

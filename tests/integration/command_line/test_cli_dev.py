@@ -6,11 +6,14 @@ import signal
 import socket
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
 from engine.settings import Settings
+from schemas.ids import Owner
 from tests.support.polling import poll
+from tests.support.query_api import create_credentials
 from tests.support.wallet_command import finish, run, start
 
 START_TIMEOUT_S = 90
@@ -81,7 +84,9 @@ def gone(processes):
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
-async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(dev, port, tmp_path):
+async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(
+    dev, port, data_dir, tmp_path
+):
     commands = [OPENED, {**OPENED, "type": "topup", "amount": 500, "reference": "t1"}]
     for field in ("merchant_id", "environment", "customer_id", "currency"):
         del commands[1][field]
@@ -93,7 +98,12 @@ async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(dev, po
     sent = await run(settings, "send", "--wait", str(file))
     assert [outcome["outcome"] for outcome in sent.documents] == ["accepted", "accepted"]
     seen = "{partition}:{offset}".format(**sent.documents[-1])
-    assert await _get(port, f"/v1/wallets/wal_a?wait_for={seen}") == 200
+    owner = Owner(OPENED["merchant_id"], OPENED["environment"])
+    secret_keys = (data_dir / "secret-keys").read_text().strip()
+    auth = await create_credentials(settings.database_url, owner, secret_keys)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=auth) as client:
+        answer = await client.get("/v1/wallets/wal_a", params={"wait_for": seen})
+    assert (answer.status_code, answer.json()["balance"]) == (200, 500)
     children = family(process)
     process.send_signal(signal.SIGTERM)
     done = await finish(process)
@@ -160,12 +170,3 @@ async def test_ctrl_c_while_it_starts_is_a_clean_end(dev):
     assert done.status == 0
     assert "ready" not in done.out
     assert "Traceback" not in done.err
-
-
-async def _get(port, path):
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    status = int((await reader.readline()).split()[1])
-    writer.close()
-    await writer.wait_closed()
-    return status
