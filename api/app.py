@@ -12,6 +12,7 @@ from api.health import Readiness, healthz, readyz
 from api.operations import OPERATIONS
 from api.secret_keys import SecretKeys
 from api.services import Services
+from api.topups.pages import CheckoutPages
 from api.v1 import V1
 from api.v2 import v2
 from api.versions import Version
@@ -33,7 +34,7 @@ def create_app(services: Services, readiness: Readiness) -> ASGIApp:
     ]
     return AccessLog(
         Litestar(
-            route_handlers=[*routes, healthz, readyz],
+            route_handlers=[*routes, *CheckoutPages(services).routes(), healthz, readyz],
             dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
             exception_handlers=exception_handlers(known),
             openapi_config=None,

@@ -16,6 +16,7 @@ from schemas.money import MINOR_UNIT_DIGITS
 
 WalletStatus = Literal["active", "frozen", "closed"]
 TransactionType = Literal["topup", "debit", "credit", "expiry", "write_off"]
+TopupStatus = Literal["pending", "succeeded", "cancelled", "expired", "failed"]
 
 _LOCALE = "en_GH"
 _NO_BREAK_SPACE = "\u00a0"
@@ -36,6 +37,23 @@ class Wallet(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw
 
 
+class Lot(Struct, frozen=True, kw_only=True):
+    """Money that came in at once and is not spent: `remaining`, worth nothing from `expires_at` on.
+
+    What has the lower `priority` is spent first.
+    """
+
+    remaining: int
+    expires_at: datetime | None
+    priority: int
+
+
+class WalletDetail(Wallet, frozen=True, kw_only=True):
+    """A wallet with its live lots, in the order in which debits spend them."""
+
+    lots: list[Lot]
+
+
 class Transaction(Struct, frozen=True, kw_only=True):
     """Money that moved. An expiry has no reference; only a credit has `expires_at`."""
 
@@ -49,6 +67,21 @@ class Transaction(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw | dict[str, Any]
     created_at: datetime
     expires_at: datetime | UnsetType | None = UNSET
+
+
+class Topup(Struct, frozen=True, kw_only=True):
+    """A top-up and its checkout, where the customer pays until `expires_at`."""
+
+    id: str
+    wallet_id: str
+    amount: int
+    currency: str
+    status: TopupStatus
+    checkout_url: str
+    redirect_url: str
+    cancel_url: str | None
+    expires_at: datetime
+    created_at: datetime
 
 
 class ResourceList(Struct, Generic[Item], frozen=True):

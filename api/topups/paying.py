@@ -1,0 +1,74 @@
+"""Paying: one command for a payment, however often it is pressed and whoever dies meanwhile.
+
+Once a row is paying, its command is sent until an outcome has been seen. Its reference is the
+top-up's id, so the wallet takes it once.
+"""
+
+import asyncio
+from typing import Final
+
+from api.errors import OutcomeUnknownError
+from api.services import Services
+from api.topups.rows import StoredTopup, TopupRows
+from engine.receipts import Rejected
+from schemas.commands import TopUp
+
+# the same for ever: another text would make another command of one that is sent again
+_DESCRIPTION: Final = "Top-up"
+
+_SETTLED_AT_ONCE_MAX: Final = 100
+_SILENCE_S_MIN: Final = 3.0
+_SILENCE_S_MAX: Final = 60.0
+
+
+async def pay(services: Services, token: str, deadline: float) -> None:
+    """The customer has pressed Pay; returns when there is an outcome, or at the deadline."""
+    rows = TopupRows(services.rows)
+    topup = await rows.begin_paying(token, services.clock())
+    if topup is None:
+        checkout = await rows.checkout(token)
+        if checkout is None or checkout.topup.status != "paying":
+            return
+        topup = checkout.topup
+    try:
+        await settle(services, topup, deadline)
+    except OutcomeUnknownError:
+        return
+
+
+async def settle(services: Services, topup: StoredTopup, deadline: float) -> None:
+    """Send the command of a row that is paying, and write down what becomes of it.
+
+    Raises OutcomeUnknownError if that is not known at the deadline.
+    """
+    command = TopUp(
+        wallet_id=topup.wallet_id,
+        reference=topup.topup_id,
+        merchant_id=topup.merchant_id,
+        environment=topup.environment,
+        amount=topup.amount,
+        currency=topup.currency,
+        description=_DESCRIPTION,
+    )
+    outcome = await services.gateway.carry(command, deadline)
+    failure = outcome.rejection.code if isinstance(outcome, Rejected) else None
+    await TopupRows(services.rows).settle(topup, failure)
+
+
+async def settle_payments(services: Services) -> None:
+    """End payments that somebody began and did not end; raises what the first failed with."""
+    topups = await TopupRows(services.rows).take_unsettled(
+        _SETTLED_AT_ONCE_MAX, silence_s_min=_SILENCE_S_MIN, silence_s_max=_SILENCE_S_MAX
+    )
+    deadline = asyncio.get_running_loop().time() + services.settings.api_deadline_ms / 1000
+    ended = await asyncio.gather(
+        *(settle(services, topup, deadline) for topup in topups), return_exceptions=True
+    )
+    for failure in ended:
+        if isinstance(failure, BaseException):
+            raise failure
+
+
+async def expire_topups(services: Services) -> None:
+    """End top-ups that nobody paid for in time."""
+    await TopupRows(services.rows).expire(services.clock())
