@@ -38,6 +38,10 @@ class PatchLike(Struct, frozen=True, kw_only=True):
     others: list[Place] = []
 
 
+class Named(Struct, frozen=True):
+    name: str
+
+
 GOOD: dict[str, Any] = {"amount": 5, "description": "10 SMS", "reference": "r_1"}
 
 
@@ -248,6 +252,6 @@ def test_a_number_that_nothing_can_hold_is_no_value(number) -> None:
 
 
 def test_nul_is_refused_in_every_text() -> None:
-    assert refusal(b'{"name":"a\\u0000b"}', PatchLike) == f"name {_NUL}"
+    assert refusal(b'{"name":"a\\u0000b"}', Named) == f"name {_NUL}"
     assert refusal(b'{"place":{"street":"\\u0000"}}', PatchLike) == f"place.street {_NUL}"
     assert decode_body(b'{"name":"a\\\\u0000b"}', PatchLike, strict=True).name == r"a\u0000b"
