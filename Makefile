@@ -40,8 +40,9 @@ lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRA
 	@cd cli/stack/jars && $(CURDIR)/$(BIN)/jgo --quiet --ignore-config lock
 	@! grep -n '://' requirements*.txt cli/stack/jars/jgo.lock.toml
 
-contracts: $(STAMP) ## write docs/contracts anew from the code
+contracts: $(STAMP) ## write docs/contracts and docs/errors.md anew from the code
 	@$(BIN)/python -m schemas.contracts docs/contracts
+	@$(BIN)/python -m api.contracts docs
 
 bench: setup ## measure commands per second, and debits over HTTP, beside the raw cost of each
 	@$(BIN)/python -m bench

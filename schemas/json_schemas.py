@@ -1,5 +1,6 @@
 """JSON Schemas (2020-12) of the contract, made from the structs."""
 
+from collections.abc import Iterable
 from inspect import cleandoc
 from typing import Any, Final
 
@@ -85,3 +86,18 @@ def dead_letter_schema() -> dict[str, Any]:
         "The value of a record on `wallet.dead-letters`.",
         DeadLetter,
     )
+
+
+def component_schemas(
+    types: Iterable[Any], ref_template: str
+) -> tuple[dict[Any, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """What stands for each of the types, and the structs that this refers to by their names.
+
+    `ref_template` is where those stand, with `{name}` for the name.
+    """
+    types = tuple(types)
+    references, components = msgspec.json.schema_components(
+        types, schema_hook=_schema_hook, ref_template=ref_template
+    )
+    tidied = {name: _tidy(schema) for name, schema in components.items()}
+    return dict(zip(types, references, strict=True)), tidied

@@ -1,0 +1,1 @@
+"""Pages for people: the operations of each version, and every error code."""

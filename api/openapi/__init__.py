@@ -1,0 +1,1 @@
+"""OpenAPI: each version of the API, described by what serves it."""
