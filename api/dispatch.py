@@ -19,7 +19,7 @@ from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
 from api.errors import ApiError, ResourceMissingError, ScopeMissingError
-from api.idempotency import Answer, IdempotencyKeys, request_digest
+from api.idempotency import Answer, IdempotencyKeys, read_key, request_digest
 from api.parameters import AnyRequest, read_query
 from api.services import Services
 from api.versions import Version
@@ -57,9 +57,7 @@ class Dispatcher:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         principal = await self._admit(operation, request)
         _check_ids(request.path_params)
-        query = read_query(
-            request, operation.query, hidden=version.hidden, strict=version.strict
-        )
+        query = read_query(request, operation.query, hidden=version.hidden, strict=version.strict)
         origin = origin_of(operation.name, principal.owner, request.path_params, query)
         page = self._cursors.page_request(origin, query)
         data = await read_bytes(request, deadline)
@@ -78,7 +76,10 @@ class Dispatcher:
             )
             return await self._give(version, operation, call)
 
-        return await self._once(operation, request, principal, data, give)
+        answering = self._once(operation, request, principal, data, give)
+        if operation.method == "GET":
+            return await answering
+        return await self._services.errands.run(answering, deadline)
 
     async def _admit(self, operation: Operation, request: AnyRequest) -> Principal:
         principal = await self._authenticator.authenticate(request)
@@ -95,8 +96,8 @@ class Dispatcher:
         give: Callable[[str], Awaitable[Answer]],
     ) -> Answer:
         effect_id = secrets.token_hex(12)
-        key = request.headers.get("idempotency-key")
-        if key is None or operation.method != "POST":
+        key = read_key(request) if operation.method == "POST" else None
+        if key is None:
             return await give(effect_id)
         digest = request_digest(operation.method, request.scope["path"], data)
         return await self._keys.answer(principal.owner, key, digest, effect_id, give)

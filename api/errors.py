@@ -17,6 +17,7 @@ ApiError
 ├── BodyTimeoutError        408  the body did not arrive in time
 ├── BodyTooLargeError       413  the body has too many bytes
 ├── RateLimitedError        429  the key has made too many requests in this second
+├── CommandSetAsideError    500  the engine could make nothing of the command
 ├── OutcomeUnknownError     503  the command was not seen to be decided in time
 ├── NotShownYetError        503  what `wait_for` names is not to be seen in time
 ├── UnavailableError        503  the database is away, too slow, or not migrated
@@ -147,6 +148,19 @@ class RateLimitedError(ApiError):
         super().__init__(
             "Rate limit exceeded. You are limited to"
             f" {requests_per_second} API requests per second."
+        )
+
+
+class CommandSetAsideError(ApiError):
+    """A defect of ours, or data that the database refuses; the log has the reason."""
+
+    code = "command_set_aside"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A fault on our side kept this from being decided, and nothing has moved. It has been"
+            " set aside and may be carried out later; a retry with the same reference, or the"
+            " same Idempotency-Key, can't double it."
         )
 
 

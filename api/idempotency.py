@@ -6,19 +6,29 @@ the same once more, which makes nothing new, until an answer has been kept.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
-from api.errors import ConflictError, InvalidBodyError
+from api.errors import ConflictError, InvalidParameterError, OutcomeUnknownError
+from api.parameters import AnyRequest
+from api.services import Services
 from engine.sql import load_queries
 from projections.queries import reaching_database
 from schemas.ids import Owner
 
 KEY_CHARACTERS_MAX: Final = 255
+REPLAYED_HEADER: Final = "Idempotency-Replayed"
+"""Stands in an answer that was kept, and given again."""
+
+_HEADER: Final = "Idempotency-Key"
+_PURGED_MAX: Final = 1000
+_PURGES_MAX: Final = 20
 _KEPT_BELOW: Final = 500
 _TOO_MANY_REQUESTS: Final = 429
 
@@ -33,11 +43,33 @@ class Answer(Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
+def read_key(request: AnyRequest) -> str | None:
+    """The request's key, if it has one; raises InvalidParameterError for one that can't be."""
+    keys = request.headers.getall(_HEADER, [])
+    if not keys:
+        return None
+    if len(keys) > 1:
+        raise InvalidParameterError(_HEADER, "given once")
+    key = keys[0]
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= KEY_CHARACTERS_MAX):
+        raise InvalidParameterError(
+            _HEADER, f"1 to {KEY_CHARACTERS_MAX} printable ASCII characters"
+        )
+    return key
+
+
 def request_digest(method: str, path: str, body: bytes) -> bytes:
-    """What a repeat is compared with."""
-    parts = (method.encode(), path.encode(), body)
+    """What a repeat is compared with; how the JSON of `body` is laid out makes no difference."""
+    parts = (method.encode(), path.encode(), _canonical(body))
     framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
     return blake2b(framed, digest_size=16, person=b"wallet.request").digest()
+
+
+def _canonical(body: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body or b"{}"), order="sorted")
+    except (ValueError, OverflowError, RecursionError):
+        return body
 
 
 class IdempotencyKeys:
@@ -58,27 +90,41 @@ class IdempotencyKeys:
 
         Raises ConflictError if the key stands for another request.
         """
-        if not 0 < len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
-            raise InvalidBodyError(
-                f"Idempotency-Key must be 1 to {KEY_CHARACTERS_MAX} printable characters."
-            )
         with reaching_database():
             claimed = await self._rows.fetchval(_QUERIES["claim"], *owner, key, request, effect_id)
             if claimed is None:
-                (row,) = await self._rows.fetch(_QUERIES["claimed"], *owner, key)
+                row = await self._rows.fetchrow(_QUERIES["claimed"], *owner, key)
+                if row is None:
+                    raise OutcomeUnknownError
                 if row["request"] != request:
                     raise ConflictError(
                         "idempotency_conflict",
                         "This Idempotency-Key stands for another request; use a new one.",
                     )
                 if row["status"] is not None:
-                    return Answer(row["status"], row["body"])
+                    return _repeated(row)
                 effect_id = row["effect_id"]
         answer = await give(effect_id)
         if answer.status >= _KEPT_BELOW or answer.status == _TOO_MANY_REQUESTS:
             return answer
         with reaching_database():
-            (row,) = await self._rows.fetch(
+            row = await self._rows.fetchrow(
                 _QUERIES["keep"], *owner, key, answer.status, answer.body
             )
-        return Answer(row["status"], row["body"], answer.headers)
+        if row is None or (row["status"], row["body"]) == (answer.status, answer.body):
+            return answer
+        return _repeated(row)
+
+
+async def forget_keys(services: Services) -> None:
+    """Forget keys whose answers have been kept for long enough."""
+    kept_for = timedelta(hours=services.settings.idempotency_hours)
+    for _ in range(_PURGES_MAX):
+        with reaching_database():
+            deleted = await services.rows.execute(_QUERIES["forget"], kept_for, _PURGED_MAX)
+        if deleted != f"DELETE {_PURGED_MAX}":
+            return
+
+
+def _repeated(row: asyncpg.Record) -> Answer:
+    return Answer(row["status"], row["body"], {REPLAYED_HEADER: "true"})

@@ -12,14 +12,21 @@ SELECT request, effect_id, status, body
  WHERE merchant_id = $1 AND environment = $2 AND key = $3;
 
 -- name: keep
--- The first answer under a key, whoever gave it.
-WITH kept AS (
-    UPDATE idempotency_keys SET status = $4, body = $5
-     WHERE merchant_id = $1 AND environment = $2 AND key = $3 AND status IS NULL
-    RETURNING status, body
-)
-SELECT status, body FROM kept
-UNION ALL
-SELECT status, body FROM idempotency_keys
- WHERE merchant_id = $1 AND environment = $2 AND key = $3 AND status IS NOT NULL
- LIMIT 1;
+-- Keeps an answer unless there is one, and gives the one that is kept. Of two at once the second
+-- waits for the first, and then sees its row as the first left it.
+UPDATE idempotency_keys
+   SET status = coalesce(status, $4), body = coalesce(body, $5),
+       kept_at = coalesce(kept_at, clock_timestamp())
+ WHERE merchant_id = $1 AND environment = $2 AND key = $3
+RETURNING status, body;
+
+-- name: forget
+-- Forget the oldest keys, $2 at most, whose answers have been kept for $1.
+DELETE FROM idempotency_keys
+ WHERE ctid = ANY (ARRAY(
+       SELECT ctid FROM idempotency_keys
+        WHERE created_at < clock_timestamp() - $1::interval
+          AND (kept_at IS NULL OR kept_at < clock_timestamp() - $1::interval)
+        ORDER BY created_at
+        LIMIT $2
+          FOR UPDATE SKIP LOCKED));

@@ -17,8 +17,9 @@ from granian.server.embed import Server
 from litestar.types import ASGIApp
 
 from api.app import create_app
+from api.errands import errands
 from api.errors import ListenError, ServerFailedError
-from api.gateway import gateway
+from api.gateway import Gateway
 from api.health import Readiness
 from api.reads import Reads, utc_now
 from api.secret_keys import SecretKeys
@@ -53,11 +54,12 @@ async def serve(
     host, port = _free_address(settings.api_host, settings.api_port)
     secret_keys = SecretKeys.of(settings)
     async with _pool(settings, read_only=True) as pool, _pool(settings, read_only=False) as rows:
-        watch = ShardWatch(pool)
+        watch, gateway = ShardWatch(pool), Gateway(settings)
         async with (
-            gateway(settings, rows, watch) as carrying,
+            _beside(gateway.run()) as carrying,
             _beside(watch.run()) as watching,
             _beside(listen(settings.database_url, watch.look)) as listening,
+            errands() as begun,
         ):
             services = Services(
                 settings=settings,
@@ -65,7 +67,8 @@ async def serve(
                 clock=clock,
                 reads=Reads(ReadModels(pool), watch, settings.api_deadline_ms, clock),
                 rows=rows,
-                gateway=carrying,
+                gateway=gateway,
+                errands=begun,
                 wallet_owners=WalletOwners(rows),
                 public_url=(settings.public_url or _address(host, port)).rstrip("/"),
             )
@@ -76,7 +79,7 @@ async def serve(
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                     _log.info("The API listens on %s", _address(host, port))
                     on_listening(_address(host, port))
-                await _stopped(stop, serving, watching, listening, sweeping)
+                await _stopped(stop, serving, carrying, watching, listening, sweeping)
 
 
 def _app(services: Services) -> ASGIApp:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
+from api.errands import Errands
 from api.gateway import Gateway
 from api.reads import Reads
 from api.secret_keys import SecretKeys
@@ -27,5 +28,6 @@ class Services:
     reads: Reads
     rows: asyncpg.Pool
     gateway: Gateway
+    errands: Errands
     wallet_owners: WalletOwners
     public_url: str

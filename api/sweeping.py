@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from api.errors import ApiError
+from api.idempotency import forget_keys
 from api.services import Services
 from api.topups.paying import expire_topups, settle_payments
 from api.wallets.intents import settle_left
@@ -13,7 +14,7 @@ from projections.errors import ProjectionError
 
 Sweep = Callable[[Services], Awaitable[None]]
 
-SWEEPS: Final[tuple[Sweep, ...]] = (expire_topups, settle_left, settle_payments)
+SWEEPS: Final[tuple[Sweep, ...]] = (expire_topups, settle_left, settle_payments, forget_keys)
 """Each ends what it finds, a bounded number at a time; every API process runs all of them."""
 
 _INTERVAL_S: Final = 2.0

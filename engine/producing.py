@@ -90,17 +90,25 @@ class ShardProducer:
         return [(await delivery).offset for delivery in sent]
 
     async def close(self) -> None:
-        """End within a second: `AIOKafkaProducer.stop` would wait for an absent broker."""
-        producer = self._producer
-        producer._closed = True  # noqa: SLF001
-        try:
-            # the sender first: once its client is closed, it may wait for metadata without end
-            async with asyncio.timeout(_CLOSE_S):
-                await producer._sender.close()  # noqa: SLF001
-        except TimeoutError:
+        if not await close_producer(self._producer):
             logger.info("a producer of shard %d was closed with sends under way", self._shard)
-        finally:
-            await producer.client.close()
+
+
+async def close_producer(producer: AIOKafkaProducer) -> bool:
+    """End within a second: `AIOKafkaProducer.stop` would wait for an absent broker.
+
+    False if sends were under way.
+    """
+    producer._closed = True  # noqa: SLF001
+    try:
+        # the sender first: once its client is closed, it may wait for metadata without end
+        async with asyncio.timeout(_CLOSE_S):
+            await producer._sender.close()  # noqa: SLF001
+    except TimeoutError:
+        return False
+    finally:
+        await producer.client.close()
+    return True
 
 
 class Forwarder:

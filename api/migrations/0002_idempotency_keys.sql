@@ -9,6 +9,7 @@ CREATE TABLE idempotency_keys (
     status      integer,
     body        bytea,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kept_at     timestamptz,
     PRIMARY KEY (merchant_id, environment, key)
 );
 

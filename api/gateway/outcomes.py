@@ -1,0 +1,184 @@
+"""Waiting for outcomes: one connection for the process, which listens and looks.
+
+    watch = OutcomeWatch(settings)
+    group.create_task(watch.run())
+    outcome = await watch.of(receipt)
+
+A notification of the engine says how far a shard has been decided. It is a hint: what counts is
+what the database says then, for everybody who waits for that shard in one query. Nobody waits for
+an interval unless a hint is lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from engine.errors import EngineError
+from engine.notifier import CHANNEL
+from engine.receipts import Outcome, Receipt, resolve_many
+from engine.settings import Settings
+from projections.queries import DATABASE_FAILURES
+
+_log = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.5
+_BACK_OFF_S_MIN: Final = 0.1
+_BACK_OFF_S_MAX: Final = 2.0
+_RECEIPTS_MAX: Final = 1000
+"""Resolved in one query; the next look takes the others."""
+
+_SESSION: Final = {
+    "application_name": "wallet-api outcomes",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "on",
+    # the planner can't know that these joins meet a handful of rows in the largest of tables
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """`tried` is the hint that was followed for it in vain."""
+
+    receipt: Receipt
+    outcome: asyncio.Future[Outcome]
+    tried: int | None = None
+
+
+class OutcomeWatch:
+    """Tells those who wait what became of their records, as soon as it is decided."""
+
+    def __init__(self, settings: Settings, *, poll_s: float = _POLL_S) -> None:
+        self._settings = settings
+        self._poll_s = poll_s
+        self._waiters: set[_Waiter] = set()
+        self._hinted: dict[int, int] = {}
+        self._wake = asyncio.Event()
+        self._look_at_all_at = 0.0
+
+    async def of(self, receipt: Receipt) -> Outcome:
+        """What became of a record, for as long as that takes.
+
+        Raises OutcomeMissingError if it is decided and nothing says how.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(receipt, loop.create_future())
+        if not self._waiters:
+            self._look_at_all_at = loop.time() + self._poll_s
+        self._waiters.add(waiter)
+        self._wake.set()
+        try:
+            return await waiter.outcome
+        finally:
+            self._waiters.discard(waiter)
+
+    async def run(self) -> None:
+        """Listen and look until cancelled; while the database is away, those who wait wait on."""
+        back_off_s = _BACK_OFF_S_MIN
+        while True:
+            try:
+                async with self._listening() as connection:
+                    back_off_s = _BACK_OFF_S_MIN
+                    await self._look(connection)
+            except DATABASE_FAILURES as error:
+                _log.warning(
+                    "Outcomes can't be looked up (%s: %s); trying again",
+                    type(error).__name__,
+                    error,
+                )
+            await asyncio.sleep(back_off_s)
+            back_off_s = min(2 * back_off_s, _BACK_OFF_S_MAX)
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
+        timeout_s = self._settings.database_timeout_ms / 1000
+        connection = await asyncpg.connect(
+            self._settings.database_url,
+            timeout=timeout_s,
+            command_timeout=timeout_s,
+            server_settings=_SESSION,
+        )
+        try:
+            connection.add_termination_listener(lambda _: self._wake.set())
+            await connection.add_listener(CHANNEL, self._hear)
+            # nobody told us of what came before
+            self._look_at_all_at = 0.0
+            yield connection
+        finally:
+            connection.terminate()
+
+    def _hear(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        try:
+            shard, next_offset, _ = map(int, str(payload).split(":"))
+        except ValueError:
+            _log.warning("%s: %.100r is no hint of ours", CHANNEL, payload)
+            return
+        self._hinted[shard] = next_offset
+        self._wake.set()
+
+    async def _look(self, connection: asyncpg.Connection) -> None:
+        while not connection.is_closed():
+            due = self._due()
+            if due:
+                await self._resolve(connection, due)
+            else:
+                await self._next_look()
+
+    async def _next_look(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._look_at_all_at if self._waiters else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _due(self) -> list[_Waiter]:
+        now = asyncio.get_running_loop().time()
+        if self._waiters and now >= self._look_at_all_at:
+            self._look_at_all_at = now + self._poll_s
+            return list(self._waiters)
+        return [waiter for waiter in self._waiters if self._is_hinted(waiter)]
+
+    def _is_hinted(self, waiter: _Waiter) -> bool:
+        hint = self._hinted.get(waiter.receipt.partition, 0)
+        return waiter.receipt.offset < hint != waiter.tried
+
+    async def _resolve(self, connection: asyncpg.Connection, waiters: Sequence[_Waiter]) -> None:
+        for start in range(0, len(waiters), _RECEIPTS_MAX):
+            await self._resolve_page(connection, waiters[start : start + _RECEIPTS_MAX])
+
+    async def _resolve_page(
+        self, connection: asyncpg.Connection, waiters: Sequence[_Waiter]
+    ) -> None:
+        for waiter in waiters:
+            # before the query: a hint that comes meanwhile may know more than it
+            waiter.tried = self._hinted.get(waiter.receipt.partition)
+        try:
+            outcomes = await resolve_many(connection, [waiter.receipt for waiter in waiters])
+        except EngineError as error:
+            if len(waiters) > 1:
+                # one of them has none: the others must not pay for it
+                for waiter in waiters:
+                    await self._resolve_page(connection, [waiter])
+            else:
+                self._end(waiters[0], error)
+            return
+        for waiter, outcome in zip(waiters, outcomes, strict=True):
+            self._end(waiter, outcome)
+
+    def _end(self, waiter: _Waiter, outcome: Outcome | EngineError | None) -> None:
+        if outcome is None or waiter.outcome.done():
+            return
+        self._waiters.discard(waiter)
+        if isinstance(outcome, EngineError):
+            waiter.outcome.set_exception(outcome)
+        else:
+            waiter.outcome.set_result(outcome)
