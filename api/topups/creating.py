@@ -5,7 +5,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from api.calls import Call
-from api.errors import ConflictError, ResourceMissingError
+from api.errors import ConflictError
 from api.payments import payment_provider
 from api.services import Services
 from api.topups.presentation import to_resource
@@ -35,10 +35,7 @@ async def _new(services: Services, call: Call, topup_id: str) -> StoredTopup:
     body: TopupBody = call.body
     wallet_id = call.path["wallet_id"]
     now = services.clock()
-    await services.wallet_owners.check(call.owner, wallet_id)
-    wallet = await services.reads.models.wallet(call.owner, wallet_id, now)
-    if wallet is None:
-        raise ResourceMissingError("wallet", wallet_id)
+    wallet = await services.reads.wallet(call.owner, wallet_id, call.deadline)
     if wallet.status == "closed":
         raise ConflictError("wallet_closed", "The wallet is closed for ever; use another one.")
     provider = payment_provider(call.owner.environment, services.public_url)

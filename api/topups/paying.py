@@ -5,12 +5,14 @@ top-up's id, so the wallet takes it once.
 """
 
 import asyncio
+import logging
 from typing import Final
 
-from api.errors import OutcomeUnknownError
+from api.errors import ApiError
 from api.services import Services
 from api.topups.rows import StoredTopup, TopupRows
 from engine.receipts import Rejected
+from projections.errors import ProjectionError
 from schemas.commands import TopUp
 
 # the same for ever: another text would make another command of one that is sent again
@@ -20,9 +22,14 @@ _SETTLED_AT_ONCE_MAX: Final = 100
 _SILENCE_S_MIN: Final = 3.0
 _SILENCE_S_MAX: Final = 60.0
 
+_log = logging.getLogger(__name__)
+
 
 async def pay(services: Services, token: str, deadline: float) -> None:
-    """The customer has pressed Pay; returns when there is an outcome, or at the deadline."""
+    """The customer has pressed Pay; returns when there is an outcome, or at the deadline.
+
+    From the moment that the row is paying nothing that goes wrong is for the customer to mend.
+    """
     rows = TopupRows(services.rows)
     topup = await rows.begin_paying(token, services.clock())
     if topup is None:
@@ -32,8 +39,8 @@ async def pay(services: Services, token: str, deadline: float) -> None:
         topup = checkout.topup
     try:
         await settle(services, topup, deadline)
-    except OutcomeUnknownError:
-        return
+    except (ApiError, ProjectionError) as error:
+        _log.warning("%s is not settled yet: %s", topup.topup_id, error)
 
 
 async def settle(services: Services, topup: StoredTopup, deadline: float) -> None:
