@@ -1,0 +1,117 @@
+"""Verified credentials: which were found good a moment ago, so that not every request asks again.
+
+An entry lasts a second at most, and goes at once when its key is rolled or revoked: the database
+tells. As long as it can't be heard, nothing is remembered.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import asyncpg
+
+from api.access.keys import CHANNEL
+from api.calls import Principal
+from projections.queries import DATABASE_FAILURES
+
+ENTRIES_MAX: Final = 10_000
+"""The oldest entry goes when there is one more."""
+
+AGE_S_MAX: Final = 1.0
+
+_CONNECT_TIMEOUT_S: Final = 10
+_RECONNECT_DELAY_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Entry(NamedTuple):
+    principal: Principal
+    until_s: float
+
+
+class VerifiedCredentials:
+    """Principals by a hash of their credentials that only this process can make."""
+
+    def __init__(self) -> None:
+        self._hash_key = secrets.token_bytes(32)
+        self._entries: dict[bytes, _Entry] = {}
+        self._hearing = False
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """Another number after every change that was heard of."""
+        return self._changes
+
+    def digest(self, client_id: str, secret: bytes) -> bytes:
+        """What stands for these credentials."""
+        return blake2b(b"%s:%s" % (client_id.encode(), secret), key=self._hash_key).digest()
+
+    def find(self, digest: bytes) -> Principal | None:
+        """Whose these credentials are, if that was found out a moment ago."""
+        entry = self._entries.get(digest)
+        return None if entry is None or entry.until_s <= time.monotonic() else entry.principal
+
+    def remember(
+        self, digest: bytes, principal: Principal, *, good_for_s: float, changes: int
+    ) -> None:
+        """What was found out, if nothing has changed since `changes` was read."""
+        if not self._hearing or changes != self._changes:
+            return
+        self._entries.pop(digest, None)
+        if len(self._entries) == ENTRIES_MAX:
+            del self._entries[next(iter(self._entries))]
+        until_s = time.monotonic() + min(good_for_s, AGE_S_MAX)
+        self._entries[digest] = _Entry(principal, until_s)
+
+    def forget(self, client_id: str) -> None:
+        """The key has changed."""
+        self._changes += 1
+        self._entries = {
+            digest: entry
+            for digest, entry in self._entries.items()
+            if entry.principal.client_id != client_id
+        }
+
+    async def run(self, database_url: str) -> None:
+        """Hear of changes, on one connection that is made anew when it breaks; until cancelled."""
+        while True:
+            try:
+                async with self._heard(database_url) as lost:
+                    await lost.wait()
+            except DATABASE_FAILURES as error:
+                _log.warning(
+                    "Every request looks its key up, for changes of keys can't be listened for"
+                    " (%s: %s); trying again",
+                    type(error).__name__,
+                    error,
+                )
+            await asyncio.sleep(_RECONNECT_DELAY_S)
+
+    @asynccontextmanager
+    async def _heard(self, database_url: str) -> AsyncIterator[asyncio.Event]:
+        lost = asyncio.Event()
+        connection = await asyncpg.connect(
+            database_url,
+            timeout=_CONNECT_TIMEOUT_S,
+            server_settings={"application_name": "wallet-api-keys"},
+        )
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(CHANNEL, lambda *heard: self.forget(heard[-1]))
+            self._hear(hearing=True)
+            yield lost
+        finally:
+            self._hear(hearing=False)
+            connection.terminate()
+
+    def _hear(self, *, hearing: bool) -> None:
+        self._hearing = hearing
+        self._changes += 1
+        self._entries.clear()
