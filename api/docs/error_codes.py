@@ -244,10 +244,25 @@ ERROR_FAMILIES: Final = (
                 " never carried out twice.",
             ),
             ErrorCode(
+                "command_set_aside",
+                500,
+                "A fault kept the command from being decided, and nothing has moved. It was set"
+                " aside, and may be carried out later.",
+                "Tell the operator the `X-Request-Id`. A retry with the same reference or"
+                " Idempotency-Key is safe.",
+            ),
+            ErrorCode(
                 "not_shown_yet",
                 503,
                 "What `wait_for` names can't be read yet.",
                 "Ask again with the same `wait_for`, or without it for what is known now.",
+            ),
+            ErrorCode(
+                "reads_behind",
+                503,
+                "What the caller has written last can't be read yet, so there is no answer rather"
+                " than an old one.",
+                "Ask again after `Retry-After` seconds.",
             ),
             ErrorCode(
                 "unavailable",
