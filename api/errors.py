@@ -20,6 +20,7 @@ ApiError
 ├── CommandSetAsideError    500  the engine could make nothing of the command
 ├── OutcomeUnknownError     503  the command was not seen to be decided in time
 ├── NotShownYetError        503  what `wait_for` names is not to be seen in time
+├── ReadsBehindError        503  what was last written is not to be seen in time
 ├── UnavailableError        503  the database is away, too slow, or not migrated
 ├── NotReadyError           503  the process should get no requests for now
 ├── ListenError             at the start: the address can't be listened on
@@ -224,6 +225,20 @@ class NotShownYetError(ApiError):
         super().__init__(
             f"What wait_for={wait_for} names was not to be seen within {deadline_ms} ms. "
             "Ask again with the same wait_for, or without it for what is known now."
+        )
+
+
+class ReadsBehindError(ApiError):
+    """The deadline passed before the read models showed what had been written before."""
+
+    code = "reads_behind"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_s = 1
+
+    def __init__(self, deadline_ms: int) -> None:
+        super().__init__(
+            f"What was last written was not to be seen within {deadline_ms} ms. Try again in a"
+            " while."
         )
 
 

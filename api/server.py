@@ -16,6 +16,8 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
+from api.access.authentication import Authenticator
+from api.access.verified import VerifiedCredentials
 from api.app import create_app
 from api.errands import errands
 from api.errors import ListenError, ServerFailedError
@@ -55,21 +57,25 @@ async def serve(
     secret_keys = SecretKeys.of(settings)
     async with _pool(settings, read_only=True) as pool, _pool(settings, read_only=False) as rows:
         watch, gateway = ShardWatch(pool), Gateway(settings)
+        verified = VerifiedCredentials()
         async with (
             _beside(gateway.run()) as carrying,
             _beside(watch.run()) as watching,
             _beside(listen(settings.database_url, watch.look)) as listening,
+            _beside(verified.run(settings.database_url)) as hearing,
             errands() as begun,
         ):
+            owners = WalletOwners(rows)
             services = Services(
                 settings=settings,
                 secret_keys=secret_keys,
+                authenticator=Authenticator(rows, secret_keys, verified),
                 clock=clock,
-                reads=Reads(ReadModels(pool), watch, settings.api_deadline_ms, clock),
+                reads=Reads(ReadModels(pool), watch, owners, settings.api_deadline_ms, clock),
                 rows=rows,
                 gateway=gateway,
                 errands=begun,
-                wallet_owners=WalletOwners(rows),
+                wallet_owners=owners,
                 public_url=(settings.public_url or _address(host, port)).rstrip("/"),
             )
             async with (
@@ -79,7 +85,7 @@ async def serve(
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                     _log.info("The API listens on %s", _address(host, port))
                     on_listening(_address(host, port))
-                await _stopped(stop, serving, carrying, watching, listening, sweeping)
+                await _stopped(stop, serving, carrying, watching, listening, hearing, sweeping)
 
 
 def _app(services: Services) -> ASGIApp:

@@ -3,12 +3,11 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from api.calls import Call, Operation
 from api.errors import ApiError, UnauthorizedError
-from api.versions import Version
+from api.versions import Version, shown_as
 from projections.pages import Page
 from schemas.resources import Failure, ResourceList
 
@@ -30,19 +29,11 @@ def _answer_type(operation: Operation) -> Any:
 
 
 def _present(operation: Operation, _: Call, result: Any) -> Any:
-    """A page of a list as `data` and `has_more`; anything else as it is."""
+    kind = _item_type(operation)
     if isinstance(result, Page):
-        items = [_shown(operation, item) for item in result.items]
+        items = [shown_as(kind, item) for item in result.items]
         return ResourceList(items, has_more=result.older is not None)
-    return _shown(operation, result)
-
-
-def _shown(operation: Operation, resource: Any) -> Any:
-    kind = operation.v1_answer
-    if kind is None:
-        return resource
-    fields = msgspec.structs.fields(kind)
-    return kind(**{field.name: getattr(resource, field.name) for field in fields})
+    return shown_as(kind, result)
 
 
 def _present_failure(error: ApiError) -> Struct:

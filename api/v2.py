@@ -8,7 +8,7 @@ from msgspec import Struct
 from api.calls import Call, Operation
 from api.cursors import Cursors, origin_of
 from api.errors import ApiError
-from api.versions import Version
+from api.versions import Version, shown_as
 from projections.pages import Anchor, Page
 
 Item = TypeVar("Item")
@@ -45,14 +45,14 @@ def v2(public_url: str, cursors: Cursors) -> Version:
 
     def present(operation: Operation, call: Call, result: Any) -> Any:
         if not isinstance(result, Page):
-            return result
+            return shown_as(operation.answer, result)
         origin = origin_of(operation.name, call.owner, call.path, call.query)
 
         def cursor(anchor: Anchor | None) -> str | None:
             return None if anchor is None else cursors.write(origin, anchor)
 
         return CursorList(
-            data=result.items,
+            data=[shown_as(operation.answer, item) for item in result.items],
             next_cursor=cursor(result.older),
             prev_cursor=cursor(result.newer),
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from api.calls import Call, Operation
@@ -27,6 +28,14 @@ class Version:
     present_failure: Callable[[ApiError], Struct]
     answer_type: Callable[[Operation], Any]
     failure_type: Callable[[HTTPStatus], type[Struct]]
+
+
+def shown_as(kind: type[Struct], resource: Any) -> Any:
+    """The resource with the fields of `kind` alone."""
+    if type(resource) is kind:
+        return resource
+    names = (field.name for field in msgspec.structs.fields(kind))
+    return kind(**{name: getattr(resource, name) for name in names})
 
 
 def version_of(path: str, versions: Mapping[str, Version]) -> Version:

@@ -1,28 +1,38 @@
 """What readers ask the read models.
 
     models = ReadModels(open_pool(database_url, timeout_s=10, connections_max=10))
-    wallet = await models.wallet("wal_a1b2c3", now)
+    seen = await models.wallet(Owner("mch_1", "live"), "wal_a1b2c3", now)
 
 A balance is what is in the wallet at `now`, to the microsecond, whether or not the log has the
-entry of an expiry yet; each answer is one statement, so it is of one moment.
+entry of an expiry yet. Models may be behind the log, and each by its own measure: what they lack
+is said by the same statement that the answer comes from, so whoever wants can wait for it.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 from msgspec import UNSET, Struct
 
 from engine.sql import load_queries
+from engine.topology import home
 from projections.errors import NotInstalledError, ProjectionError
 from projections.pages import Key, Page, PageQuery, PageRequest, UnknownCursorError
 from schemas import digests
 from schemas.ids import Owner, parse_transaction_id
-from schemas.resources import Transaction, TransactionType, Wallet, WalletStatus, format_balance
+from schemas.resources import (
+    Lot,
+    Transaction,
+    TransactionType,
+    Wallet,
+    WalletDetail,
+    WalletStatus,
+    format_balance,
+)
 
 WALLET_MODELS = ("wallets", "lots")
 """The read models that answers about wallets come from."""
@@ -70,6 +80,27 @@ class Lag(Struct, frozen=True):
 
     name: str
     entries: int
+
+
+class EntryPlace(NamedTuple):
+    """Where an entry stands in the log."""
+
+    shard: int
+    position: int
+
+
+class SeenWallet(NamedTuple):
+    """A wallet, and an entry that the models have to have before it may be shown."""
+
+    wallet: WalletDetail
+    lacks: EntryPlace | None
+
+
+class ShownWallet(NamedTuple):
+    """The shard of a wallet, and its last entry if the models do not have it."""
+
+    shard: int
+    lacks: EntryPlace | None
 
 
 def open_pool(
@@ -124,10 +155,18 @@ class ReadModels:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def wallet(self, owner: Owner, wallet_id: str, now: datetime) -> Wallet | None:
-        """The wallet at `now`; None if the owner has none of this id."""
-        rows = await self._fetch("wallet", *owner, wallet_id, now)
-        return _wallet(rows[0]) if rows else None
+    async def wallet(
+        self, owner: Owner, wallet_id: str, now: datetime, *, needed: int | None = None
+    ) -> SeenWallet | None:
+        """The wallet at `now`; None if the models show the owner none of this id.
+
+        It lacks its last entry in the log, if any; with `needed`, only what would tear it apart
+        once that entry is in.
+        """
+        rows = await self._fetch("wallet", *owner, wallet_id, now, WALLET_MODELS, needed)
+        if not rows:
+            return None
+        return SeenWallet(_wallet_detail(rows[0]), _lacking(rows[0]))
 
     async def wallets(
         self, owner: Owner, chosen: WalletFilter, request: PageRequest, now: datetime
@@ -151,15 +190,12 @@ class ReadModels:
             )
 
     async def transactions(
-        self, owner: Owner, wallet_id: str, chosen: TransactionFilter, request: PageRequest
-    ) -> Page[Transaction] | None:
-        """A page of the wallet's transactions; None if the owner has no such wallet.
+        self, shard: int, wallet_id: str, chosen: TransactionFilter, request: PageRequest
+    ) -> Page[Transaction]:
+        """A page of the transactions of a wallet in this shard.
 
         Raises UnknownCursorError if the anchor is no transaction of this wallet.
         """
-        places = await self._fetch("wallet_place", *owner, wallet_id)
-        if not places:
-            return None
         anchor = request.anchor
         with reaching_database():
             return await _TRANSACTIONS.page(
@@ -167,11 +203,32 @@ class ReadModels:
                 request,
                 None if anchor is None else await self._position(wallet_id, anchor.item_id),
                 _transaction,
-                places[0]["shard"],
+                shard,
                 wallet_id,
                 chosen.type,
                 _command_ids(wallet_id, chosen.reference),
             )
+
+    async def shown(
+        self, owner: Owner, wallet_id: str, models: Sequence[str]
+    ) -> ShownWallet | None:
+        """How far `models` show the wallet; None if the owner has none of this id in them."""
+        rows = await self._fetch("wallet_shown", *owner, wallet_id, models)
+        return ShownWallet(rows[0]["shard"], _lacking(rows[0])) if rows else None
+
+    async def latest_entry(self, wallet_id: str) -> EntryPlace | None:
+        """The last entry of a wallet, whoever's it is, shown or not; None if there is none."""
+        topology = await self._fetch("partitions")
+        if not topology:
+            return None
+        shard = home(wallet_id, topology[0]["partitions"])
+        rows = await self._fetch("latest_entry", shard, wallet_id)
+        return EntryPlace(shard, rows[0]["position"]) if rows else None
+
+    async def behind(self, models: Sequence[str]) -> list[EntryPlace]:
+        """The last entry of each shard of which any of `models` lacks one."""
+        rows = await self._fetch("behind", models)
+        return [EntryPlace(row["shard"], row["position"] - 1) for row in rows]
 
     async def lag(self, models: Sequence[str]) -> Lag | None:
         """The one of `models` that is furthest behind; None while the log has no shard."""
@@ -207,17 +264,36 @@ def _command_ids(wallet_id: str, reference: str | None) -> list[bytes] | None:
     return [outcome, digests.further_id(outcome, 0)]
 
 
+def _lacking(row: asyncpg.Record) -> EntryPlace | None:
+    return None if row["missing"] is None else EntryPlace(row["shard"], row["missing"])
+
+
 def _wallet(row: asyncpg.Record) -> Wallet:
-    return Wallet(
-        id=row["wallet_id"],
-        customer_id=row["customer_id"],
-        currency=row["currency"],
-        balance=row["balance"],
-        balance_formatted=format_balance(row["balance"], row["currency"]),
-        status=row["status"],
-        created_at=row["created_at"],
-        metadata=_json(row["metadata"]),
+    return Wallet(**_wallet_fields(row))
+
+
+def _wallet_detail(row: asyncpg.Record) -> WalletDetail:
+    lots = zip(row["remaining"] or (), row["expires_at"] or (), row["priority"] or (), strict=True)
+    return WalletDetail(
+        **_wallet_fields(row),
+        lots=[
+            Lot(remaining=remaining, expires_at=expires_at, priority=priority)
+            for remaining, expires_at, priority in lots
+        ],
     )
+
+
+def _wallet_fields(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": row["wallet_id"],
+        "customer_id": row["customer_id"],
+        "currency": row["currency"],
+        "balance": row["balance"],
+        "balance_formatted": format_balance(row["balance"], row["currency"]),
+        "status": row["status"],
+        "created_at": row["created_at"],
+        "metadata": _json(row["metadata"]),
+    }
 
 
 def _transaction(row: asyncpg.Record) -> Transaction:

@@ -1,11 +1,41 @@
 -- name: wallet
--- One wallet of the owner ($1, $2) with what is in it at $4, or at the shard's own time if that is later.
+-- One wallet of the owner ($1, $2) with what is in it at $4, or at the shard's own time if that is
+-- later. `missing` is an entry of it that one of the models ($5) has to have before they can be
+-- answered from: its last one, or, if that at $6 is enough, one that another of them has already.
 SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS metadata,
-       w.created_at, live.balance
+       w.created_at, w.shard, live.balance, live.remaining, live.expires_at, live.priority,
+       CASE WHEN latest.position < models.slowest THEN NULL
+            WHEN $6::bigint IS NULL THEN latest.position
+            WHEN $6 >= models.slowest THEN $6
+            ELSE (SELECT newest.position
+                    FROM (SELECT l.position FROM log AS l
+                           WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
+                             AND l.version IS NOT NULL AND l.position < models.fastest
+                           ORDER BY l.version DESC
+                           LIMIT 1) AS newest
+                   WHERE newest.position >= models.slowest)
+       END AS missing
   FROM wallets AS w
   JOIN shards AS s ON s.shard = w.shard
  CROSS JOIN LATERAL (
-       SELECT coalesce(sum(l.remaining), 0)::bigint AS balance
+       SELECT l.position FROM log AS l
+        WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id AND l.version IS NOT NULL
+        ORDER BY l.version DESC
+        LIMIT 1
+       ) AS latest
+ CROSS JOIN LATERAL (
+       SELECT min(m.position) AS slowest, max(m.position) AS fastest
+         FROM live_checkpoints AS m
+        WHERE m.shard = w.shard AND m.name = ANY ($5)
+       ) AS models
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(l.remaining), 0)::bigint AS balance,
+              array_agg(l.remaining ORDER BY l.priority, l.expires_at, l.lot)
+                  FILTER (WHERE l.lot > 0) AS remaining,
+              array_agg(l.expires_at ORDER BY l.priority, l.expires_at, l.lot)
+                  FILTER (WHERE l.lot > 0) AS expires_at,
+              array_agg(l.priority ORDER BY l.priority, l.expires_at, l.lot)
+                  FILTER (WHERE l.lot > 0) AS priority
          FROM lots AS l
         WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id
           AND (l.expires_at IS NULL OR l.expires_at > greatest($4, s.last_at))
@@ -39,9 +69,41 @@ SELECT w.wallet_id, w.customer_id, w.currency, w.status, w.metadata::text AS met
  ORDER BY w.created_at {direction}, w.wallet_id {direction};
 
 -- name: wallet_place
--- Where a wallet of the owner ($1, $2) stands: its shard, and its place in the list of all.
-SELECT shard, created_at FROM wallets
+-- Where a wallet of the owner ($1, $2) stands in the list of all.
+SELECT created_at FROM wallets
  WHERE merchant_id = $1 AND environment = $2 AND wallet_id = $3;
+
+-- name: wallet_shown
+-- The shard of a wallet of the owner ($1, $2), and its last entry if one of the models ($4) does
+-- not have it.
+SELECT w.shard,
+       CASE WHEN EXISTS (
+                SELECT FROM live_checkpoints AS m
+                 WHERE m.shard = w.shard AND m.name = ANY ($4) AND m.position <= latest.position)
+            THEN latest.position
+       END AS missing
+  FROM wallets AS w
+ CROSS JOIN LATERAL (
+       SELECT l.position FROM log AS l
+        WHERE l.shard = w.shard AND l.wallet_id = w.wallet_id AND l.version IS NOT NULL
+        ORDER BY l.version DESC
+        LIMIT 1
+       ) AS latest
+ WHERE w.merchant_id = $1 AND w.environment = $2 AND w.wallet_id = $3;
+
+-- name: latest_entry
+-- A wallet's last entry in the shard where it is at home.
+SELECT position FROM log
+ WHERE shard = $1 AND wallet_id = $2 AND version IS NOT NULL
+ ORDER BY version DESC
+ LIMIT 1;
+
+-- name: behind
+-- The shards of which any of these models lacks entries, and how many entries the log has there.
+SELECT shard, max(log_position) AS position
+  FROM live_checkpoints
+ WHERE name = ANY ($1) AND position < log_position
+ GROUP BY shard;
 
 -- name: transaction_position
 -- Where the transaction with this command id stands in the wallet's shard.

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from engine.sql import load_queries
 from projections.errors import ProjectionError
-from projections.queries import DATABASE_FAILURES, reaching_database
+from projections.queries import DATABASE_FAILURES, EntryPlace, reaching_database
 
 CHANNELS = ("wallet_shards", "wallet_models")
 
@@ -103,6 +103,15 @@ class ShardWatch:
             shard, decided = home.partition, await self._decided(home)
         await self._until(
             shard, lambda now: all(now.models.get(m, 0) >= decided.position for m in models)
+        )
+
+    async def wait_until_taken_in(self, entry: EntryPlace, models: Sequence[str]) -> None:
+        """Return once `models` have the entry.
+
+        It has no deadline of its own. Raises DatabaseAwayError as soon as the database is away.
+        """
+        await self._until(
+            entry.shard, lambda now: all(now.models.get(m, 0) > entry.position for m in models)
         )
 
     def look(self) -> None:

@@ -9,7 +9,7 @@ from api.wallets.moving import CreditBody, DebitBody, credit_wallet, debit_walle
 from api.wallets.opening import OpenWalletBody, open_wallet
 from api.wallets.reading import get_wallet, list_transactions, list_wallets
 from api.wallets.status import close_wallet, freeze_wallet, unfreeze_wallet
-from schemas.resources import Transaction, Wallet
+from schemas.resources import Transaction, Wallet, WalletDetail
 
 WALLET_OPERATIONS: Final = (
     Operation(
@@ -42,7 +42,8 @@ WALLET_OPERATIONS: Final = (
         path="/wallets/{wallet_id}",
         scope="credits:read",
         handle=get_wallet,
-        answer=Wallet,
+        answer=WalletDetail,
+        v1_answer=Wallet,
         query=ReadQuery,
         refusals=(HTTPStatus.NOT_FOUND,),
     ),

@@ -1,14 +1,8 @@
 """Status: freezing, unfreezing and closing wallets."""
 
-import asyncio
-
 from api.calls import Call
-from api.errors import OutcomeUnknownError, ResourceMissingError
 from api.services import Services
 from api.wallets.outcomes import accepted
-from engine.receipts import Accepted
-from projections.queries import WALLET_MODELS
-from projections.waiting import Place
 from schemas.commands import Close, Freeze, Unfreeze
 from schemas.resources import Wallet
 
@@ -37,21 +31,5 @@ async def _changed(
         merchant_id=call.owner.merchant_id,
         environment=call.owner.environment,
     )
-    return await _shown(services, call, await accepted(services, call, command))
-
-
-async def _shown(services: Services, call: Call, outcome: Accepted) -> Wallet:
-    """The wallet, once the read models have what was just decided."""
-    entry = outcome.entry
-    if entry.offset is None:
-        raise TypeError(f"entry {entry.position} of shard {entry.shard} came from no command")
-    reads = services.reads
-    try:
-        async with asyncio.timeout_at(call.deadline):
-            await reads.watch.wait_until_shown(Place(entry.shard, entry.offset), WALLET_MODELS)
-            wallet = await reads.models.wallet(call.owner, entry.wallet_id, reads.clock())
-    except TimeoutError:
-        raise OutcomeUnknownError from None
-    if wallet is None:
-        raise ResourceMissingError("wallet", entry.wallet_id)
-    return wallet
+    await accepted(services, call, command)
+    return await services.reads.wallet(call.owner, command.wallet_id, call.deadline)
