@@ -7,6 +7,7 @@ from litestar.types import ASGIApp
 from api.access_log import AccessLog
 from api.cursors import Cursors
 from api.dispatch import Dispatcher
+from api.docs.pages import page_routes
 from api.failures import exception_handlers
 from api.health import Readiness, healthz, readyz
 from api.operations import OPERATIONS
@@ -34,7 +35,13 @@ def create_app(services: Services, readiness: Readiness) -> ASGIApp:
     ]
     return AccessLog(
         Litestar(
-            route_handlers=[*routes, *CheckoutPages(services).routes(), healthz, readyz],
+            route_handlers=[
+                *routes,
+                *page_routes(known),
+                *CheckoutPages(services).routes(),
+                healthz,
+                readyz,
+            ],
             dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
             exception_handlers=exception_handlers(known),
             openapi_config=None,

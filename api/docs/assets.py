@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 PATH: Final = "/docs/assets"
 
 _MEDIA_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".png": "image/png",
 }
 _SOURCES: Final = {

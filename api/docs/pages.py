@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from api.docs.assets import PATH, assets, assets_by_path
 from api.docs.error_codes import ANCHORS_AT, ERROR_FAMILIES
@@ -45,7 +46,7 @@ def page_routes(versions: Mapping[str, Version]) -> list[HTTPRouteHandler]:
         return _page("errors.html", families=ERROR_FAMILIES)
 
     @get(f"{PATH}/{{name:str}}", include_in_schema=False)
-    async def asset(name: str) -> Response[bytes]:
+    async def asset(name: FromPath[str]) -> Response[bytes]:
         found = assets_by_path().get(f"{PATH}/{name}")
         if found is None:
             raise NotFoundException
@@ -78,6 +79,6 @@ def _page(template: str, *, inline: str = "", **values: Any) -> Response[str]:
     policy = {"Content-Security-Policy": _NOTHING_FROM_ELSEWHERE.format(inline=inline)}
     return Response(
         _templates.get_template(template).render(assets=assets(), **values),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers=_ASKED_AGAIN | _GUARDED | policy,
     )
