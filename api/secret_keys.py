@@ -4,7 +4,7 @@ They come from WALLET_SECRET_KEYS, separated by commas, the newest first: it is 
 signatures are made with, the others are for checking what was made before they were replaced.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from hmac import digest
 from typing import Final, Self
@@ -21,7 +21,7 @@ class SecretKey:
     """One key for one purpose. `name` says which, and nothing about it."""
 
     name: str
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     def sign(self, message: bytes) -> bytes:
         """HMAC-SHA256 of the message, 32 bytes."""
@@ -47,10 +47,10 @@ class SecretKeys:
                 "WALLET_SECRET_KEYS: a key is needed that every process of the API shares"
                 f" ({_HOW_TO_MAKE})"
             )
-        if any(len(key) < CHARACTERS_MIN for key in keys):
+        if not all(len(key) >= CHARACTERS_MIN and _is_plain(key) for key in keys):
             raise InvalidSettingError(
-                f"WALLET_SECRET_KEYS: each key needs {CHARACTERS_MIN} characters or more"
-                f" ({_HOW_TO_MAKE})"
+                f"WALLET_SECRET_KEYS: each key needs {CHARACTERS_MIN} characters or more, of"
+                f" ASCII's and without spaces ({_HOW_TO_MAKE})"
             )
         return cls(keys)
 
@@ -63,3 +63,7 @@ class SecretKeys:
             )
             for key in self._keys
         )
+
+
+def _is_plain(key: str) -> bool:
+    return key.isascii() and key.isprintable() and " " not in key

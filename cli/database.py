@@ -87,4 +87,8 @@ def database_address(settings: Settings) -> str:
 def _check_port(host: str) -> None:
     _, colon, port = host.rpartition(":")
     if colon and not port.isdecimal() and not host.endswith("]"):
-        raise InvalidSettingError(f"WALLET_DATABASE_URL: {port!r} is no port")
+        # it may be a piece of the password, so it isn't shown
+        raise InvalidSettingError(
+            "WALLET_DATABASE_URL: what stands for the port is no number (in a password, / ? # and"
+            " @ have to be written as %2F %3F %23 %40)"
+        )

@@ -6,6 +6,9 @@ CommandError                  exit status 1
 ├── KafkaUnreachableError     no broker answers
 ├── TopicMissingError         the topic does not exist
 ├── UnknownWalletError        the log knows no such wallet
+├── UnknownMerchantError      there is no such merchant
+├── UnknownKeyError           there is no such key
+├── KeyEndedError             the key is good for nothing any more
 ├── UnknownDeadLetterError    nothing was set aside at that place
 ├── AlreadySettledError       the dead letter has been retried or discarded before
 ├── NotResendableError        the dead letter can't be sent again
@@ -63,6 +66,24 @@ class UnknownWalletError(CommandError):
     """The log knows no such wallet."""
 
     code = "unknown_wallet"
+
+
+class UnknownMerchantError(CommandError):
+    """There is no such merchant."""
+
+    code = "unknown_merchant"
+
+
+class UnknownKeyError(CommandError):
+    """There is no such key."""
+
+    code = "unknown_key"
+
+
+class KeyEndedError(CommandError):
+    """The key is good for nothing any more: it was revoked, or has expired."""
+
+    code = "key_ended"
 
 
 class UnknownDeadLetterError(CommandError):

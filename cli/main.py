@@ -6,7 +6,9 @@ from cli.commands import Commands
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.dev import dev
+from cli.keys import keys
 from cli.log import log
+from cli.merchants import merchants
 from cli.migrate import migrate
 from cli.processes import api, engine, projector
 from cli.rebuild import rebuild
@@ -18,6 +20,7 @@ from cli.verify import verify
 
 _START = "Start"
 _USE = "Use"
+_ADMIT = "Admit"
 _OPERATE = "Operate"
 
 app = typer.Typer(
@@ -50,6 +53,9 @@ app.command(rich_help_panel=_USE)(send)
 app.command(rich_help_panel=_USE)(show)
 app.command(rich_help_panel=_USE)(transactions)
 app.command(rich_help_panel=_USE)(log)
+
+app.add_typer(merchants, name="merchants", rich_help_panel=_ADMIT)
+app.add_typer(keys, name="keys", rich_help_panel=_ADMIT)
 
 app.command(rich_help_panel=_OPERATE)(status)
 app.command(rich_help_panel=_OPERATE)(verify)

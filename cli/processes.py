@@ -52,14 +52,15 @@ def projector() -> None:
 
 
 def api(host: HostOption = None, port: PortOption = None) -> None:
-    """Serve the query API: wallets and their transactions, over HTTP.
+    """Serve the HTTP API, for whoever has a key.
 
-    Run as many as you like behind one address. It listens on 127.0.0.1 unless
-    told otherwise, since nobody has to show who they are yet.
+    Run as many as you like behind one address, with the same WALLET_SECRET_KEYS.
+    It listens on 127.0.0.1 unless told otherwise, for it speaks plain HTTP: put a
+    proxy with TLS in front of it. `wallet keys create` makes keys.
 
     For example:
       wallet api --port 8081
-      curl http://127.0.0.1:8081/v1/wallets/wal_a1b2c3
+      curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8081/v1/wallets
     """
     given = {"api_host": host, "api_port": port}
     settings = _start(**{name: value for name, value in given.items() if value is not None})

@@ -37,7 +37,7 @@ def _sasl_options(settings: Settings) -> dict[str, str]:
     return {
         "sasl_mechanism": settings.kafka_sasl_mechanism,
         "sasl_plain_username": settings.kafka_sasl_username,
-        "sasl_plain_password": settings.kafka_sasl_password,
+        "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
     }
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,7 +16,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WALLET_", extra="ignore")
 
-    database_url: str = "postgresql://wallet@127.0.0.1:5432/wallet"
+    database_url: Annotated[str, Field(repr=False)] = "postgresql://wallet@127.0.0.1:5432/wallet"
     database_timeout_ms: Annotated[int, Field(ge=100)] = 10_000
 
     kafka_bootstrap: str = "127.0.0.1:9092"
@@ -24,7 +25,7 @@ class Settings(BaseSettings):
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     kafka_sasl_username: str | None = None
-    kafka_sasl_password: str | None = None
+    kafka_sasl_password: SecretStr | None = None
     kafka_ssl_ca_file: str | None = None
     kafka_ssl_cert_file: str | None = None
     kafka_ssl_key_file: str | None = None
@@ -58,14 +59,19 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
+# what may have a password or key in it is not repeated to whoever reads the terminal or the log
+_UNTOLD = {"database_url", "kafka_sasl_password", "secret_keys"}
+
+
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment; raises InvalidSettingError with one line for all mistakes."""
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"WALLET_{'_'.join(str(part) for part in mistake['loc']).upper()}: {mistake['msg']}"
-            f" (it is {mistake['input']!r})"
-            for mistake in error.errors()
-        )
+        mistakes = "; ".join(_told(str(each["loc"][0]), each) for each in error.errors())
         raise InvalidSettingError(mistakes) from None
+
+
+def _told(name: str, mistake: ErrorDetails) -> str:
+    told = f"WALLET_{name.upper()}: {mistake['msg']}"
+    return told if name in _UNTOLD else f"{told} (it is {mistake['input']!r})"

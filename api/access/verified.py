@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -38,7 +38,8 @@ class _Entry(NamedTuple):
 class VerifiedCredentials:
     """Principals by a hash of their credentials that only this process can make."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._hash_key = secrets.token_bytes(32)
         self._entries: dict[bytes, _Entry] = {}
         self._hearing = False
@@ -56,7 +57,7 @@ class VerifiedCredentials:
     def find(self, digest: bytes) -> Principal | None:
         """Whose these credentials are, if that was found out a moment ago."""
         entry = self._entries.get(digest)
-        return None if entry is None or entry.until_s <= time.monotonic() else entry.principal
+        return None if entry is None or entry.until_s <= self._clock() else entry.principal
 
     def remember(
         self, digest: bytes, principal: Principal, *, good_for_s: float, changes: int
@@ -67,7 +68,7 @@ class VerifiedCredentials:
         self._entries.pop(digest, None)
         if len(self._entries) == ENTRIES_MAX:
             del self._entries[next(iter(self._entries))]
-        until_s = time.monotonic() + min(good_for_s, AGE_S_MAX)
+        until_s = self._clock() + min(good_for_s, AGE_S_MAX)
         self._entries[digest] = _Entry(principal, until_s)
 
     def forget(self, client_id: str) -> None:

@@ -25,6 +25,7 @@ def test_sasl_over_tls_carries_credentials_and_a_verifying_context():
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert options["sasl_plain_username"] == "billing"
     assert options["sasl_plain_password"] == "s3cret"
+    assert "s3cret" not in repr(settings)
     assert options["ssl_context"].check_hostname
 
 
