@@ -14,7 +14,6 @@ import msgspec
 from litestar import HttpMethod, Response
 from litestar.handlers import HTTPRouteHandler
 
-from api.access.authentication import Authenticator
 from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
@@ -34,7 +33,6 @@ class Dispatcher:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._authenticator = Authenticator(services.rows, services.secret_keys)
         self._keys = IdempotencyKeys(services.rows)
         self._cursors = Cursors(services.secret_keys)
         self._deadline_s = services.settings.api_deadline_ms / 1000
@@ -82,7 +80,7 @@ class Dispatcher:
         return await self._services.errands.run(answering, deadline)
 
     async def _admit(self, operation: Operation, request: AnyRequest) -> Principal:
-        principal = await self._authenticator.authenticate(request)
+        principal = await self._services.authenticator.authenticate(request)
         if operation.scope not in principal.scopes:
             raise ScopeMissingError(operation.scope)
         return principal

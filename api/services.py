@@ -6,6 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
+from api.access.authentication import Authenticator
 from api.errands import Errands
 from api.gateway import Gateway
 from api.reads import Reads
@@ -24,6 +25,7 @@ class Services:
 
     settings: Settings
     secret_keys: SecretKeys
+    authenticator: Authenticator
     clock: Callable[[], datetime]
     reads: Reads
     rows: asyncpg.Pool
