@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _framework_logger = logging.getLogger("engine.faststream")
 _framework_logger.setLevel(logging.ERROR)
 
-_POLL_MS: Final = 5
+_POLL_MS: Final = 500
 _COMMIT_INTERVAL_S: Final = 1.0
 _FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
 _LEAVE_S: Final = 3.0
@@ -110,8 +110,6 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         subscriber = self.broker.subscriber(
             Topic(settings.commands_topic, declare=False),
             batch=True,
-            max_records=settings.batch_commands_max,
-            batch_timeout_ms=_POLL_MS,
             group_id=settings.group,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -124,8 +122,19 @@ class CommandConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             parser=_parse,
             decoder=_decode,
         )
+        subscriber.get_msg = self._fetch  # type: ignore[method-assign]
         subscriber(self._enqueue)
         return subscriber
+
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
+        """Records as soon as there are any: FastStream's own sleeps after each empty poll."""
+        fetched = await consumer.getmany(
+            timeout_ms=_POLL_MS, max_records=self._settings.batch_commands_max
+        )
+        if not fetched:
+            # a client that is closing answers at once, and must not keep the loop to itself
+            await asyncio.sleep(0)
+        return tuple(chain.from_iterable(fetched.values()))
 
     async def start(self) -> None:
         """Join the group. Raises KafkaError while no broker answers."""

@@ -378,12 +378,13 @@ class Lease:
             await self._log.append(batch.append)
         finally:
             self._wake.set()
+        self.committed = batch.tip
+        # whoever waits for the outcome comes first
+        self._on_commit(self.shard, batch.tip)
         self._cache.keep(batch.wallets)
         self._publisher.publish(batch)
         self._keeper.note(batch)
         self._fenced_published = batch.append.published
-        self.committed = batch.tip
-        self._on_commit(self.shard, batch.tip)
 
     async def _settle(self, decided_on_it: Sequence[Record] = ()) -> bool:
         """Wait for the append under way.
