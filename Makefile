@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 		2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test lock contracts bench clean
+.PHONY: help setup demo check test browser lock contracts bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,16 @@ check: $(STAMP) ## lint, formatting, types, and which package may import which
 	@echo "import-linter" && $(BIN)/lint-imports --no-cache >$(VENV)/imports.log \
 		|| { cat $(VENV)/imports.log; exit 1; }
 
-test: setup check ## check, then run all tests
+test: setup check browser ## check, then run all tests
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+browser: ## find a Chromium for the tests of the checkout page, or install it where apt-get may
+	@($(FIND_BROWSER)) || if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "installing chromium for the tests of the checkout page"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
+			--no-install-recommends chromium >/dev/null || true; fi
+	@($(FIND_BROWSER)) || { echo "No Chromium was found on the PATH, which the tests of the" \
+		"checkout page need. Install it, on Debian with: apt-get install chromium" >&2; exit 1; }
 
 lock: $(STAMP) ## pin all packages and jars anew (to newer ones: make lock UPGRADE=--upgrade)
 	@$(BIN)/uv pip compile $(PIN) pyproject.toml --output-file requirements.txt
@@ -52,6 +60,10 @@ clean: ## remove .venv and caches; data of wallet dev (.wallet) stays
 	@rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
 		.ruff_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# as tests/support/customer_browser.py does
+FIND_BROWSER := for name in chromium chromium-browser google-chrome; do \
+	command -v $$name >/dev/null && exit 0; done; false
 
 PIN := --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(UPGRADE)

@@ -101,12 +101,13 @@ class Checkouts:
         status = await self.fetchval("SELECT status FROM topups WHERE topup_id = $1", topup["id"])
         return str(status)
 
-    async def leave_paying(self, topup: dict[str, Any]) -> None:
-        """As a process leaves it that dies right after somebody has pressed Pay."""
+    async def leave_paying(self, topup: dict[str, Any], *, silent_s: int = 3600) -> None:
+        """As a process leaves it that died, so long ago, right after somebody had pressed Pay."""
         await self.fetchval(
             "UPDATE topups SET status = 'paying', attempts = 1,"
-            " attempted_at = clock_timestamp() - interval '1 hour' WHERE topup_id = $1",
+            " attempted_at = clock_timestamp() - make_interval(secs => $2) WHERE topup_id = $1",
             topup["id"],
+            silent_s,
         )
 
     async def topped_up(self, wallet_id: str) -> list[str]:
