@@ -4,10 +4,12 @@ from http import HTTPStatus
 from typing import Final
 
 from api.calls import Operation
-from api.customers.fields import NewCustomerBody
+from api.customers.changing import change_customer
+from api.customers.deleting import delete_customer
+from api.customers.fields import CustomerChangesBody, NewCustomerBody
 from api.customers.reading import CustomerListQuery, get_customer, list_customers
 from api.customers.registering import create_customer
-from schemas.customers import Customer, CustomerDetail
+from schemas.customers import Customer, CustomerDetail, DeletedCustomer
 
 CUSTOMER_OPERATIONS: Final = (
     Operation(
@@ -31,6 +33,27 @@ CUSTOMER_OPERATIONS: Final = (
         handle=get_customer,
         answer=CustomerDetail,
         refusals=(HTTPStatus.NOT_FOUND,),
+    ),
+    Operation(
+        name="updateCustomer",
+        summary="Update a customer",
+        method="PATCH",
+        path="/customers/{customer_id}",
+        scope="customers:write",
+        handle=change_customer,
+        answer=Customer,
+        body=CustomerChangesBody,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Operation(
+        name="deleteCustomer",
+        summary="Delete a customer",
+        method="DELETE",
+        path="/customers/{customer_id}",
+        scope="customers:write",
+        handle=delete_customer,
+        answer=DeletedCustomer,
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
     Operation(
         name="listCustomers",

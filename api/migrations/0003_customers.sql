@@ -22,6 +22,11 @@ CREATE INDEX customers_newest
     ON customers (merchant_id, environment, created_at DESC, customer_id DESC)
  WHERE deleted_at IS NULL;
 
+CREATE INDEX customers_deleted ON customers (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- the answer that is kept of a request that made a customer goes with the customer
+CREATE INDEX idempotency_keys_of_effect ON idempotency_keys (effect_id);
+
 CREATE TABLE customer_audit (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     customer_id text        COLLATE "C" NOT NULL REFERENCES customers,
