@@ -1,6 +1,7 @@
 """The access log: one JSON line per request, under an id that the answer carries too.
 
-Headers, Authorization among them, and query strings never get into it.
+Headers, Authorization among them, and query strings never get into it, nor do the tokens of
+checkout pages, which are all that it takes to see one.
 """
 
 import logging
@@ -9,17 +10,21 @@ import secrets
 import time
 from datetime import datetime
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
 
+from api.access.addresses import Address, TrustedProxies
+from api.calls import Principal
 from api.errors import UnexpectedError
 from api.reads import utc_now
 from schemas.resources import Failure
 
-_PATH_BYTES_MAX = 1_000
+_PATH_CHARACTERS_MAX = 1_000
+_TOKEN = re.compile(r"(checkout/+)[^/]+", re.IGNORECASE)
 _CALLERS_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 _log = logging.getLogger(__name__)
@@ -28,12 +33,18 @@ _log = logging.getLogger(__name__)
 class AccessLine(Struct, frozen=True, kw_only=True):
     """One request. No `status` means that there was no answer.
 
-    `path` is as it was sent, up to its thousandth byte.
+    `client` is the address that it comes from, `client_id` names the key that it came with, and
+    `merchant_id` and `environment` whom the key acts for: all three are there once its secret has
+    been found to be good. `path` is as it was sent, up to its thousandth character; of a checkout page
+    it is decoded, and without the token.
     """
 
     time: datetime
     request_id: str
     client: str | None
+    client_id: str | None
+    merchant_id: str | None
+    environment: str | None
     method: str
     path: str
     status: int | None
@@ -46,8 +57,9 @@ class AccessLog:
     A caller may choose the id (`X-Request-Id`, at most 64 letters, digits, `_`, `.` and `-`).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
         self._app = app
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -58,7 +70,13 @@ class AccessLog:
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
         request_id = _request_id(scope)
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        peer = scope["client"]
+        address = self._proxies.client_address(peer[0] if peer else None, scope["headers"])
+        scope["state"] = {
+            **scope.get("state", {}),
+            "request_id": request_id,
+            "client_address": address,
+        }
         status: int | None = None
 
         async def send_with_id(message: Message) -> None:
@@ -79,7 +97,7 @@ class AccessLog:
                 await _send_unexpected(send_with_id)
         finally:
             duration_ms = round((time.perf_counter() - start) * 1000, 3)
-            _log.info("%s", _line(scope, request_id, status, duration_ms))
+            _log.info("%s", _line(scope, status, duration_ms))
 
 
 def log_bare_lines() -> None:
@@ -109,15 +127,27 @@ async def _send_unexpected(send: Send) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _line(scope: HTTPScope, request_id: str, status: int | None, duration_ms: float) -> str:
-    client = scope["client"]
+def _line(scope: HTTPScope, status: int | None, duration_ms: float) -> str:
+    state = scope["state"]
+    address: Address | None = state["client_address"]
+    principal: Principal | None = state.get("principal")
     line = AccessLine(
         time=utc_now(),
-        request_id=request_id,
-        client=client[0] if client else None,
+        request_id=state["request_id"],
+        client=str(address) if address else None,
+        client_id=principal.client_id if principal else None,
+        merchant_id=principal.owner.merchant_id if principal else None,
+        environment=principal.owner.environment if principal else None,
         method=scope["method"],
-        path=scope["raw_path"][:_PATH_BYTES_MAX].decode("ascii", "replace"),
+        path=_path(scope),
         status=status,
         duration_ms=duration_ms,
     )
     return msgspec.json.encode(line).decode()
+
+
+def _path(scope: HTTPScope) -> str:
+    sent = scope["raw_path"].decode("ascii", "replace")
+    decoded = unquote(sent)
+    shown = _TOKEN.sub(r"\1…", decoded) if _TOKEN.search(decoded) else sent
+    return shown[:_PATH_CHARACTERS_MAX]

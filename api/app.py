@@ -4,6 +4,7 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from api.access.addresses import TrustedProxies
 from api.access_log import AccessLog
 from api.cursors import Cursors
 from api.dispatch import Dispatcher
@@ -24,7 +25,7 @@ def versions(public_url: str, secret_keys: SecretKeys) -> dict[str, Version]:
     return {each.name: each for each in (V1, v2(public_url, Cursors(secret_keys)))}
 
 
-def create_app(services: Services, readiness: Readiness) -> ASGIApp:
+def create_app(services: Services, readiness: Readiness, proxies: TrustedProxies) -> ASGIApp:
     """The ASGI application that answers with `services`."""
     dispatcher = Dispatcher(services)
     known = versions(services.public_url, services.secret_keys)
@@ -46,5 +47,6 @@ def create_app(services: Services, readiness: Readiness) -> ASGIApp:
             exception_handlers=exception_handlers(known),
             openapi_config=None,
             logging_config=None,
-        )
+        ),
+        proxies,
     )

@@ -17,7 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
-from api.errors import ApiError, ResourceMissingError, ScopeMissingError
+from api.errors import ApiError, ResourceMissingError
 from api.idempotency import Answer, IdempotencyKeys, read_key, request_digest
 from api.parameters import AnyRequest, read_query
 from api.services import Services
@@ -53,7 +53,7 @@ class Dispatcher:
 
     async def _answer(self, version: Version, operation: Operation, request: AnyRequest) -> Answer:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
-        principal = await self._admit(operation, request)
+        principal = await self._services.admission.admit(operation.scope, request)
         _check_ids(request.path_params)
         query = read_query(request, operation.query, hidden=version.hidden, strict=version.strict)
         origin = origin_of(operation.name, principal.owner, request.path_params, query)
@@ -78,12 +78,6 @@ class Dispatcher:
         if operation.method == "GET":
             return await answering
         return await self._services.errands.run(answering, deadline)
-
-    async def _admit(self, operation: Operation, request: AnyRequest) -> Principal:
-        principal = await self._services.authenticator.authenticate(request)
-        if operation.scope not in principal.scopes:
-            raise ScopeMissingError(operation.scope)
-        return principal
 
     async def _once(
         self,

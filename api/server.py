@@ -16,7 +16,10 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar.types import ASGIApp
 
+from api.access.addresses import TrustedProxies
+from api.access.admission import Admission
 from api.access.authentication import Authenticator
+from api.access.rate_limits import RateLimits
 from api.access.verified import VerifiedCredentials
 from api.app import create_app
 from api.errands import errands
@@ -55,7 +58,12 @@ async def serve(
     """
     host, port = _free_address(settings.api_host, settings.api_port)
     secret_keys = SecretKeys.of(settings)
-    async with _pool(settings, read_only=True) as pool, _pool(settings, read_only=False) as rows:
+    proxies = TrustedProxies.of(settings)
+    async with (
+        _rate_limits(settings) as rate_limits,
+        _pool(settings, read_only=True) as pool,
+        _pool(settings, read_only=False) as rows,
+    ):
         watch, gateway = ShardWatch(pool), Gateway(settings)
         verified = VerifiedCredentials()
         async with (
@@ -69,7 +77,7 @@ async def serve(
             services = Services(
                 settings=settings,
                 secret_keys=secret_keys,
-                authenticator=Authenticator(rows, secret_keys, verified),
+                admission=Admission(Authenticator(rows, secret_keys, verified), rate_limits),
                 clock=clock,
                 reads=Reads(ReadModels(pool), watch, owners, settings.api_deadline_ms, clock),
                 rows=rows,
@@ -80,7 +88,7 @@ async def serve(
             )
             async with (
                 _beside(sweep(services)) as sweeping,
-                _serving(_server(settings, _app(services), host, port)) as serving,
+                _serving(_server(settings, _app(services, proxies), host, port)) as serving,
             ):
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                     _log.info("The API listens on %s", _address(host, port))
@@ -88,13 +96,14 @@ async def serve(
                 await _stopped(stop, serving, carrying, watching, listening, hearing, sweeping)
 
 
-def _app(services: Services) -> ASGIApp:
+def _app(services: Services, proxies: TrustedProxies) -> ASGIApp:
     settings = services.settings
     return create_app(
         services,
         Readiness(
             services.reads.models, settings.api_deadline_ms, settings.readyz_lag_entries_max
         ),
+        proxies,
     )
 
 
@@ -175,6 +184,15 @@ async def _accepts(host: str, port: int) -> bool:
         await writer.wait_closed()
         return True
     return False
+
+
+@asynccontextmanager
+async def _rate_limits(settings: Settings) -> AsyncIterator[RateLimits]:
+    limits = RateLimits.of(settings)
+    try:
+        yield limits
+    finally:
+        limits.close()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-from api.access.authentication import Authenticator
+from api.access.admission import Admission
 from api.errands import Errands
 from api.gateway import Gateway
 from api.reads import Reads
@@ -25,7 +25,7 @@ class Services:
 
     settings: Settings
     secret_keys: SecretKeys
-    authenticator: Authenticator
+    admission: Admission
     clock: Callable[[], datetime]
     reads: Reads
     rows: asyncpg.Pool
