@@ -223,8 +223,8 @@ class NotShownYetError(ApiError):
 
     def __init__(self, wait_for: str, deadline_ms: int) -> None:
         super().__init__(
-            f"What wait_for={wait_for} names was not to be seen within {deadline_ms} ms. "
-            "Ask again with the same wait_for, or without it for what is known now."
+            f"What wait_for={wait_for} names was not to be seen within {deadline_ms} ms."
+            " Ask again with the same wait_for in a while."
         )
 
 

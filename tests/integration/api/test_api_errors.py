@@ -124,9 +124,39 @@ async def test_a_cursor_has_to_be_a_transaction_of_this_wallet(filled) -> None:
     failed(await filled.get(f"{TRANSACTIONS}?after={other}"), 400, AFTER)
 
 
-async def test_unknown_parameters_are_passed_over(filled) -> None:
-    plain = await filled.get(TRANSACTIONS)
-    assert (await filled.get(f"{TRANSACTIONS}?page=2&x=1&x=2&%FF=%FF&&=")).json() == plain.json()
+async def test_version_1_passes_over_unknown_parameters(filled) -> None:
+    plain = (await filled.get(TRANSACTIONS)).json()
+    for query in ("page=2&x=1&x=2&%FF=%FF&&=", "cursor=nonsense", "cursor=1&cursor=2"):
+        assert (await filled.get(f"{TRANSACTIONS}?{query}")).json() == plain
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "name", "takes"),
+    [
+        ("/wallets", "page=2", "page", "limit, cursor, wait_for, customer_id, currency, status"),
+        ("/wallets", "status=open&x=", "x", "limit, cursor, wait_for, customer_id, currency, status"),
+        ("/wallets/wal_a/transactions", "after=txn_1", "after", "limit, cursor, wait_for, type, reference"),
+        ("/wallets/wal_a", "limit=5", "limit", "wait_for"),
+        ("/wallets/wal_a", "a" * 99 + "=", "a" * 60, "wait_for"),
+        ("/wallets/wal_a", "=", "", "wait_for"),
+    ],
+)  # fmt: skip
+async def test_version_2_refuses_unknown_parameters(filled, path, query, name, takes) -> None:
+    answer = await filled.get(f"/v2{path}?{query}")
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["message"] == f"'{name}' is no parameter of this request: it takes {takes}."
+    assert error["code"] == "parameter_unknown"
+
+
+@pytest.mark.parametrize("path", ["/wallets", "/wallets/wal_a", "/wallets/wal_a/transactions"])
+async def test_both_versions_take_wait_for(filled, path) -> None:
+    for version in ("v1", "v2"):
+        shown = await filled.get(f"/{version}{path}?wait_for=0:1")
+        assert shown.json() == (await filled.get(f"/{version}{path}")).json()
+        refused = await filled.get(f"/{version}{path}?wait_for=x")
+        assert refused.status_code == 400
+        assert WAIT_FOR in refused.text
 
 
 @pytest.mark.parametrize(
@@ -147,15 +177,27 @@ async def test_bytes_that_are_no_text_are_no_wallet(filled) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v1/wallet", "/v2/wallets", "/v1/wallets/wal_a/x", "/v1/%FF/%00", "/schema"],
+    ["/", "/v1", "/v1/wallet", "/v1/wallets/wal_a/x", "/v1/%FF/%00", "/schema"],
 )
 async def test_an_unknown_path_is_not_found(filled, path) -> None:
     failed(await filled.get(path), 404, f"The requested path '{path}' was not found.")
 
 
+async def test_an_unknown_path_of_version_2_has_its_error(filled) -> None:
+    answer = await filled.get("/v2/nowhere")
+    code = answer.json()["error"].pop("code")
+    assert code == "path_missing"
+    assert answer.json()["error"] == {
+        "code": code,
+        "message": "The requested path '/v2/nowhere' was not found.",
+        "docs_url": f"{filled.base_url}/docs/errors#{code}",
+    }
+    assert answer.status_code == 404
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "BREW"])
 async def test_an_unknown_method_is_refused(filled, method) -> None:
-    for path in (WALLETS, "/v1/wallets/wal_a", TRANSACTIONS, "/healthz"):
+    for path in ("/v1/wallets/wal_a", TRANSACTIONS, "/healthz"):
         answer = await filled.request(method, path)
         failed(
             answer,
@@ -166,7 +208,7 @@ async def test_an_unknown_method_is_refused(filled, method) -> None:
 
 
 async def test_a_fault_of_ours_shows_nothing_of_itself(filled, monkeypatch, caplog) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("the secret inside")
 
     monkeypatch.setattr(ReadModels, "wallet", fail)
@@ -228,7 +270,8 @@ async def test_every_answer_has_a_request_id_that_its_log_line_has(filled, caplo
     assert [line["status"] for line in lines] == [200, 404, 404, 400, 200]
     assert [line["path"] for line in lines] == [path.partition("?")[0] for path in paths]
     assert set(lines[0]) == {
-        "time", "request_id", "client", "method", "path", "status", "duration_ms",
+        "time", "request_id", "client", "client_id", "merchant_id", "environment", "method",
+        "path", "status", "duration_ms",
     }  # fmt: skip
     assert lines[0]["method"] == "GET"
     assert lines[0]["client"] == "127.0.0.1"
@@ -260,7 +303,7 @@ async def test_credentials_never_reach_the_log(filled, caplog, monkeypatch) -> N
     assert (await filled.get(WALLETS, headers=headers)).status_code == 200
     assert (await filled.get("/nowhere", headers=headers)).status_code == 404
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise asyncpg.InterfaceError("gone")
 
     monkeypatch.setattr(ReadModels, "wallet", fail)

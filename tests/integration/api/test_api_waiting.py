@@ -115,12 +115,11 @@ async def test_the_deadline_ends_the_wait(database_url, connection) -> None:
             assert answer.json() == {
                 "success": False,
                 "error": f"What wait_for={undecided} names was not to be seen within 150 ms. Ask"
-                " again with the same wait_for, or without it for what is known now.",
+                " again with the same wait_for in a while.",
             }
         # decided, but not shown
         await history.topup("wal_a", 700).write(connection)
         assert (await client.get(WALLET, params={"wait_for": "0:1"})).status_code == 503
-        assert (await client.get(WALLET)).json()["balance"] == 0
 
 
 async def test_a_partition_that_there_is_not_is_refused(client, connection) -> None:
