@@ -1,8 +1,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.access import rate_limits
 from api.access.rate_limits import PARTS_PER_SECOND, SLOTS, RateLimits
@@ -58,6 +61,20 @@ def test_no_second_sees_more_than_the_limit_and_none_much_less(
         assert moment - let_through[place] >= SECOND
     periods = 4 * PARTS_PER_SECOND // (PARTS_PER_SECOND + 1)
     assert len(let_through) >= per_second * periods
+
+
+@given(st.lists(st.tuples(st.integers(0, SECOND // 2), st.integers(1, 12)), max_size=60))
+@settings(deadline=None)
+def test_no_second_sees_more_however_requests_come(arrivals) -> None:
+    clock, let_through = Clock(), []
+    with TemporaryDirectory() as directory:
+        limits = RateLimits(f"{directory}/limits", clock)
+        for pause, asked in arrivals:
+            clock.now += pause
+            let_through += [clock.now] * admitted(limits, "key", 10, asked)
+        limits.close()
+    for place, moment in enumerate(let_through[10:]):
+        assert moment - let_through[place] >= SECOND
 
 
 def test_a_refused_request_does_not_count(limits, clock) -> None:
