@@ -7,12 +7,13 @@ says how things are. So nothing is pressed again by loading a page again.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from litestar import HttpMethod, Response
+from litestar import HttpMethod, MediaType, Response
 from litestar.handlers import HTTPRouteHandler
 
 from api.errors import ApiError
@@ -20,7 +21,7 @@ from api.parameters import AnyRequest
 from api.services import Services
 from api.topups.paying import pay
 from api.topups.redirects import with_topup
-from api.topups.rendering import Page, checkout_page, missing_page, unavailable_page
+from api.topups.rendering import Page, checkout_page, missing_page, trouble_page
 from api.topups.rows import Checkout, TopupRows
 from projections.errors import ProjectionError
 
@@ -28,6 +29,8 @@ _SECURITY: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+_TOKEN: Final = re.compile("[A-Za-z0-9_-]{1,100}")
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +45,32 @@ class CheckoutPages:
 
     def routes(self) -> list[HTTPRouteHandler]:
         return [
-            _route("GET", "/checkout/{token:str}", self._show),
-            _route("POST", "/checkout/{token:str}/pay", self._pay),
-            _route("POST", "/checkout/{token:str}/cancel", self._cancel),
+            self._route("GET", ["/checkout/{token:str}"], self._show),
+            self._route("POST", ["/checkout/{token:str}/pay"], self._pay),
+            self._route("POST", ["/checkout/{token:str}/cancel"], self._cancel),
+            # where a customer is who loads the page again that told of trouble
+            self._route(
+                "GET", ["/checkout/{token:str}/pay", "/checkout/{token:str}/cancel"], self._back
+            ),
         ]
+
+    def _route(
+        self, method: str, paths: list[str], answer: Callable[[str], Awaitable[Response[str]]]
+    ) -> HTTPRouteHandler:
+        async def endpoint(request: AnyRequest) -> Response[str]:
+            token: str = request.path_params["token"]
+            return await answer(token) if _TOKEN.fullmatch(token) else _html(missing_page())
+
+        return HTTPRouteHandler(
+            paths,
+            http_method=HttpMethod(method),
+            include_in_schema=False,
+            exception_handlers={
+                ApiError: self._away,
+                ProjectionError: self._away,
+                Exception: self._unexpected,
+            },
+        )(endpoint)
 
     async def _show(self, token: str) -> Response[str]:
         checkout = await self._rows.checkout(token)
@@ -80,46 +105,32 @@ class CheckoutPages:
             return _see_other(with_topup(topup.redirect_url, topup.topup_id))
         return _see_other(self._path(token))
 
+    async def _back(self, token: str) -> Response[str]:
+        return _see_other(self._path(token))
+
     def _path(self, token: str) -> str:
         # without the host, which may have more names than the one that we know
         return f"{self._root}/checkout/{token}"
 
+    def _away(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        _log.error("request %s: %s", request.scope["state"]["request_id"], error)
+        return self._trouble(request, HTTPStatus.SERVICE_UNAVAILABLE)
 
-def _route(
-    method: str, path: str, answer: Callable[[str], Awaitable[Response[str]]]
-) -> HTTPRouteHandler:
-    async def endpoint(request: AnyRequest) -> Response[str]:
-        return await answer(request.path_params["token"])
+    def _unexpected(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        _log.error(
+            "request %s failed unexpectedly", request.scope["state"]["request_id"], exc_info=error
+        )
+        return self._trouble(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    return HTTPRouteHandler(
-        path,
-        http_method=HttpMethod(method),
-        include_in_schema=False,
-        exception_handlers={
-            ApiError: _unavailable,
-            ProjectionError: _unavailable,
-            Exception: _unexpected,
-        },
-    )(endpoint)
-
-
-def _unavailable(request: AnyRequest, error: Exception) -> Response[Any]:
-    _log.error("request %s: %s", request.scope["state"]["request_id"], error)
-    return _html(unavailable_page())
-
-
-def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:
-    _log.error(
-        "request %s failed unexpectedly", request.scope["state"]["request_id"], exc_info=error
-    )
-    return _html(unavailable_page(HTTPStatus.INTERNAL_SERVER_ERROR))
+    def _trouble(self, request: AnyRequest, status: HTTPStatus) -> Response[Any]:
+        return _html(trouble_page(self._path(request.path_params["token"]), status))
 
 
 def _html(page: Page) -> Response[str]:
     return Response(
         page.html,
         status_code=page.status,
-        media_type="text/html; charset=utf-8",
+        media_type=MediaType.HTML,
         headers={**_SECURITY, "Content-Security-Policy": page.policy},
     )
 
@@ -128,6 +139,6 @@ def _see_other(url: str) -> Response[str]:
     return Response(
         "",
         status_code=HTTPStatus.SEE_OTHER,
-        media_type="text/html; charset=utf-8",
+        media_type=MediaType.HTML,
         headers={**_SECURITY, "Location": url},
     )

@@ -66,9 +66,9 @@ def missing_page() -> Page:
     return _page("missing.html", {}, HTTPStatus.NOT_FOUND)
 
 
-def unavailable_page(status: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE) -> Page:
-    """How things are can't be told at the moment."""
-    return _page("unavailable.html", {}, status)
+def trouble_page(path: str, status: HTTPStatus) -> Page:
+    """How the checkout at `path` is can't be told at the moment."""
+    return _page("trouble.html", {"path": path}, status)
 
 
 def _destinations(topup: StoredTopup) -> list[str]:

@@ -4,12 +4,13 @@ import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from http import HTTPStatus
 from typing import get_args
 
 import pytest
 from msgspec.structs import replace
 
-from api.topups.rendering import checkout_page, missing_page, unavailable_page
+from api.topups.rendering import checkout_page, missing_page, trouble_page
 from api.topups.rows import Checkout, StoredTopup
 from schemas.rejections import RejectionCode
 
@@ -44,7 +45,7 @@ STATES = {
 }
 PAGES = {name: _page(**changes) for name, changes in STATES.items()} | {
     "missing": missing_page(),
-    "unavailable": unavailable_page(),
+    "trouble": trouble_page("/checkout/a-token", HTTPStatus.SERVICE_UNAVAILABLE),
 }
 
 
