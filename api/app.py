@@ -12,6 +12,7 @@ from api.docs.pages import page_routes
 from api.failures import exception_handlers
 from api.health import Readiness, healthz, readyz
 from api.operations import OPERATIONS
+from api.options import with_options
 from api.secret_keys import SecretKeys
 from api.services import Services
 from api.topups.pages import CheckoutPages
@@ -36,13 +37,15 @@ def create_app(services: Services, readiness: Readiness, proxies: TrustedProxies
     ]
     return AccessLog(
         Litestar(
-            route_handlers=[
-                *routes,
-                *page_routes(known),
-                *CheckoutPages(services).routes(),
-                healthz,
-                readyz,
-            ],
+            route_handlers=with_options(
+                [
+                    *routes,
+                    *page_routes(known),
+                    *CheckoutPages(services).routes(),
+                    healthz,
+                    readyz,
+                ]
+            ),
             dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
             exception_handlers=exception_handlers(known),
             openapi_config=None,

@@ -21,8 +21,6 @@ from api.errors import InvalidBodyError
 from api.services import Services
 from schemas.customers import Customer
 
-_NEVER_CLEARED = ("email", "currency")
-
 
 async def change_customer(services: Services, call: Call) -> Customer:
     """The customer with the fields that were given as they were given."""
@@ -45,7 +43,7 @@ def _given(body: CustomerChangesBody) -> dict[str, Any]:
     given = {
         name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET
     }
-    for name in _NEVER_CLEARED:
+    for name in body.never_cleared:
         if given.get(name, UNSET) is None:
             raise InvalidBodyError(f"{name} can't be cleared.")
     if given.get("metadata", UNSET) is None:

@@ -1,6 +1,6 @@
 """Fields of customers: what a caller may say about one."""
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -58,6 +58,8 @@ class NewCustomerBody(Struct, frozen=True, kw_only=True):
 
 class CustomerChangesBody(Struct, frozen=True, kw_only=True):
     """What is to be changed; null clears a name, a phone or the metadata."""
+
+    never_cleared: ClassVar = ("email", "currency")
 
     email: Email | UnsetType | None = UNSET
     name: Name | UnsetType | None = UNSET

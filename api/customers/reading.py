@@ -23,7 +23,10 @@ class CustomerListQuery(ListQuery, frozen=True, kw_only=True):
     after: Annotated[
         CustomerId | None, Meta(description="the id of the last item of the page before")
     ] = None
-    email: Annotated[str | None, Meta(description="a valid email address")] = None
+    email: Annotated[
+        str | None,
+        Meta(description="a valid email address", extra_json_schema={"format": "email"}),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.email is not None and not is_email(self.email):

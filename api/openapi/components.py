@@ -44,8 +44,9 @@ class Components:
         self._given, given = component_schemas({**answers, **failures}, _REFERENCE)
         if clashing := taken.keys() & given.keys():
             raise TypeError(f"{sorted(clashing)} both go in and come out")
-        for schema in taken.values():
-            _as_body(schema, strict=version.strict)
+        kept = {each.__name__: getattr(each, "never_cleared", ()) for each in bodies}
+        for name, schema in taken.items():
+            _as_body(schema, strict=version.strict, never_null=kept.get(name, ()))
         for schema in given.values():
             _as_answer(schema)
         self.schemas = _listed({"Currency": _CURRENCY, "Metadata": _METADATA, **taken, **given})
@@ -64,7 +65,7 @@ class Components:
         return self._given[self._version.failure_type(status)]
 
 
-def _as_body(schema: Schema, *, strict: bool) -> None:
+def _as_body(schema: Schema, *, strict: bool, never_null: Sequence[str]) -> None:
     if "properties" not in schema:
         return
     if strict:
@@ -72,7 +73,10 @@ def _as_body(schema: Schema, *, strict: bool) -> None:
     properties = schema["properties"]
     for name, wanted in properties.items():
         chosen = _SHARED.get(name) or _without_nul(wanted)
-        properties[name] = chosen if name in schema["required"] else _or_null(chosen)
+        if name in never_null:
+            properties[name] = _not_null(chosen)
+        else:
+            properties[name] = chosen if name in schema["required"] else _or_null(chosen)
 
 
 def _without_nul(node: Any) -> Any:
@@ -92,6 +96,11 @@ def _or_null(schema: Schema) -> Schema:
         return schema
     told = {key: schema[key] for key in ("default",) if key in schema}
     return {**told, "anyOf": [{key: schema[key] for key in schema if key not in told}, _NULL]}
+
+
+def _not_null(schema: Schema) -> Schema:
+    alternatives = [each for each in schema.get("anyOf", ()) if each != _NULL]
+    return alternatives[0] if len(alternatives) == 1 else schema
 
 
 def _as_answer(schema: Schema) -> None:

@@ -26,7 +26,7 @@ IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": KEY_CHARACTERS_MAX,
-        "pattern": "^[!-~]+$",
+        "pattern": "^[!-~]+( +[!-~]+)*$(?!\n)",
     },
     "example": "order_4711",
 }
