@@ -3,10 +3,11 @@
 import asyncio
 from typing import Final, TypeVar
 
+from litestar.exceptions import InternalServerException
 from msgspec import Struct
 
 from api.calls import NoBody
-from api.errors import BodyTimeoutError, BodyTooLargeError
+from api.errors import BodyTimeoutError, BodyTooLargeError, InvalidBodyError
 from api.fields import read_fields
 from api.json_objects import parse_object
 from api.parameters import AnyRequest
@@ -19,8 +20,8 @@ Body = TypeVar("Body", bound=Struct)
 async def read_bytes(request: AnyRequest, deadline: float) -> bytes:
     """The body as it was sent.
 
-    Raises BodyTooLargeError as soon as it is known to be, and BodyTimeoutError if it is not all
-    there at the deadline, of the event loop's clock.
+    Raises BodyTooLargeError as soon as it is known to be, BodyTimeoutError if it is not all there
+    at the deadline, of the event loop's clock, and InvalidBodyError if it breaks off.
     """
     if _announced(request) > BODY_BYTES_MAX:
         raise BodyTooLargeError(BODY_BYTES_MAX)
@@ -33,6 +34,9 @@ async def read_bytes(request: AnyRequest, deadline: float) -> bytes:
                     raise BodyTooLargeError(BODY_BYTES_MAX)
     except TimeoutError:
         raise BodyTimeoutError from None
+    except InternalServerException:
+        # how the framework says that the connection has gone, or that a chunk is malformed
+        raise InvalidBodyError("The body ended before it was complete.") from None
     return bytes(received)
 
 
