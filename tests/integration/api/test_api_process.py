@@ -18,6 +18,7 @@ from api.server import serve
 from engine.settings import Settings
 from tests.support.history import HistoryBuilder
 from tests.support.query_api import SECRET_KEYS, create_credentials, record
+from tests.support.topics import create_topics
 
 PROGRAM = """
 import logging
@@ -76,13 +77,15 @@ async def api_process(database_url: str, **settings: str) -> AsyncIterator[Proce
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_requests_under_way_are_answered_before_it_ends(
-    database_url, connection, number
+    database_url, kafka_bootstrap, topic_names, connection, number
 ) -> None:
     history = HistoryBuilder().create("wal_a")
     await record(connection, history)
     auth = await create_credentials(database_url)
+    await create_topics(kafka_bootstrap, topic_names)
+    kafka = {"kafka_bootstrap": kafka_bootstrap, "commands_topic": topic_names.commands}
     async with (
-        api_process(database_url) as process,
+        api_process(database_url, **kafka) as process,
         httpx.AsyncClient(timeout=20, auth=auth) as client,
     ):
         await process.until_listening()
