@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from api.access.keys import NewKey
 from api.install import install
 from cli.arguments import JsonOption
 from cli.embedded import embedded_environment, embedded_settings, embedded_stack
@@ -16,6 +18,8 @@ from cli.kafka import reaching_kafka
 from cli.output import flush, note, print_json, say
 from cli.processes import service_argv
 from cli.readiness import Readiness, raise_if_ended
+from cli.sandbox import sandbox_merchant
+from cli.secret_key_file import secret_keys_path
 from engine.settings import Settings, load_settings
 from engine.topics import create_topics
 
@@ -26,7 +30,7 @@ DataDirOption = Annotated[
     Path, typer.Option("--data-dir", metavar="DIR", help="Where data and logs are kept.")
 ]
 PortOption = Annotated[
-    int, typer.Option("--port", min=1, max=65535, help="Where the query API listens.")
+    int, typer.Option("--port", min=1, max=65535, help="Where the API listens.")
 ]
 InfraOption = Annotated[
     bool, typer.Option("--infra-only", help="Kafka and PostgreSQL alone, migrated, with topics.")
@@ -37,12 +41,15 @@ _WATCH_S: Final = 0.2
 
 
 class Addresses(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where everything is."""
+    """Where everything is. `key` is there at the first start, when it is made."""
 
     kafka_bootstrap: str
     database_url: str
+    secret_keys_file: str
     logs: str
     api_url: str | None = None
+    merchant_id: str | None = None
+    key: NewKey | None = None
 
 
 def dev(
@@ -55,8 +62,9 @@ def dev(
 
     All of it is real and in the foreground; Ctrl-C or SIGTERM stops it. Data stay
     in the data directory for the next start. The addresses are printed, and then
-    `ready` when commands are decided and queries answered. If a process ends by
-    itself, its log's last lines are shown and everything is stopped.
+    `ready` when commands are decided and requests answered. The first start makes
+    a sandbox merchant and a key for it, and shows the secret this once. If a
+    process ends by itself, its log's last lines are shown and all is stopped.
 
     For example:
       wallet dev
@@ -81,11 +89,18 @@ class _Dev:
         try:
             settings = embedded_settings(stack)
             await self._prepare(settings)
-            if self._infra_only:
-                processes: list[ManagedProcess] = []
-            else:
+            addresses = self._addresses(stack)
+            processes: list[ManagedProcess] = []
+            if not self._infra_only:
                 processes = await self._start_processes(stack, settings)
-            self._print_addresses(stack)
+                merchant = await sandbox_merchant(settings)
+                addresses = structs.replace(
+                    addresses,
+                    api_url=self._api_url,
+                    merchant_id=merchant.merchant_id,
+                    key=merchant.key,
+                )
+            self._print(addresses)
             await _watch([stack.kafka.process, stack.postgres.process, *processes])
         finally:
             self._tell("stopping")
@@ -120,13 +135,15 @@ class _Dev:
         (note if self._json else say)(message)
         flush()
 
-    def _print_addresses(self, stack: "Stack") -> None:
-        addresses = Addresses(
+    def _addresses(self, stack: "Stack") -> Addresses:
+        return Addresses(
             kafka_bootstrap=stack.kafka_bootstrap,
             database_url=stack.database_url,
+            secret_keys_file=str(secret_keys_path(stack.data_dir)),
             logs=str(stack.data_dir / "logs"),
-            api_url=None if self._infra_only else self._api_url,
         )
+
+    def _print(self, addresses: Addresses) -> None:
         if self._json:
             print_json(addresses)
         else:
@@ -152,9 +169,28 @@ def _print(addresses: Addresses) -> None:
     say(f"\n  Kafka        {addresses.kafka_bootstrap}")
     say(f"  PostgreSQL   {addresses.database_url}")
     if addresses.api_url is not None:
-        say(f"  query API    {addresses.api_url}")
+        say(f"  API          {addresses.api_url}")
     say(f"  logs         {addresses.logs}")
     say("\nFor other commands, in another terminal:\n")
     say(f"  export WALLET_KAFKA_BOOTSTRAP={addresses.kafka_bootstrap}")
-    say(f"  export WALLET_DATABASE_URL={addresses.database_url}\n")
+    say(f"  export WALLET_DATABASE_URL={addresses.database_url}")
+    # the keys themselves stay out of scrollback and logs
+    say(f'  export WALLET_SECRET_KEYS="$(cat {quote(addresses.secret_keys_file)})"\n')
+    if addresses.key is not None:
+        _print_key(addresses.key, f"{addresses.api_url}")
+    if addresses.merchant_id is not None:
+        say(f"Keys for the sandbox of {addresses.merchant_id}, and more of them:\n")
+        say(f"  wallet keys list {addresses.merchant_id}")
+        say(f"  wallet keys create {addresses.merchant_id} --environment sandbox --label mine\n")
     say("ready")
+
+
+def _print_key(key: NewKey, api_url: str) -> None:
+    say("A key of a merchant of your own; its secret is not shown again:\n")
+    say(f"  client id      {key.client_id}")
+    say(f"  client secret  {key.client_secret}\n")
+    say("Create a customer with it:\n")
+    say(f"  curl {api_url}/v1/customers \\")
+    say(f'    -u "{key.client_id}:{key.client_secret}" \\')
+    say('    -H "Content-Type: application/json" \\')
+    say("""    -d '{ "email": "ama@example.com", "name": "Ama Owusu" }'\n""")

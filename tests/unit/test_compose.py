@@ -128,10 +128,19 @@ def test_our_processes_can_do_little_else(compose: dict[str, Any]) -> None:
 
 def test_no_secret_has_a_default() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    secrets = re.findall(r"^\s+(\w*PASSWORD\w*): (.+)$", text, re.MULTILINE)
-    assert len(secrets) == 2
+    secrets = re.findall(r"^\s+(\w*(?:PASSWORD|SECRET)\w*): (.+)$", text, re.MULTILINE)
+    assert len(secrets) == 3
     for name, value in secrets:
         assert re.fullmatch(r"\$\{\w+:\?.+\}", value), name
+
+
+def test_only_the_api_has_the_secret_keys(compose: dict[str, Any]) -> None:
+    told = {
+        name
+        for name, service in compose["services"].items()
+        if "WALLET_SECRET_KEYS" in service["environment"]
+    }
+    assert told == {"api"}
 
 
 def test_settings_are_settings(compose: dict[str, Any]) -> None:
