@@ -135,11 +135,13 @@ class RateLimits:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, _WORD, word * _WORD)
 
     def _try_lock(self, word: int) -> bool:
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, _WORD, word * _WORD)
             except OSError:
-                os.sched_yield()
+                # who holds it may have been put off this very core; more than once would be waiting
+                if attempt == 0:
+                    os.sched_yield()
             else:
                 return True
         return False
