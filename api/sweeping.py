@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from api.customers.deleting import forget_late_answers
 from api.errors import ApiError
 from api.idempotency import forget_keys
 from api.services import Services
@@ -14,7 +15,13 @@ from projections.errors import ProjectionError
 
 Sweep = Callable[[Services], Awaitable[None]]
 
-SWEEPS: Final[tuple[Sweep, ...]] = (expire_topups, settle_left, settle_payments, forget_keys)
+SWEEPS: Final[tuple[Sweep, ...]] = (
+    expire_topups,
+    forget_keys,
+    forget_late_answers,
+    settle_left,
+    settle_payments,
+)
 """Each ends what it finds, a bounded number at a time; every API process runs all of them."""
 
 _INTERVAL_S: Final = 2.0
