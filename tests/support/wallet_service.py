@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import asyncpg
 import httpx
 
 from api.install import install
@@ -17,6 +19,7 @@ from projections.process import keep_up
 from schemas.ids import Owner
 from tests.support.databases import fresh_database
 from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
+from tests.support.read_models import poll_async
 from tests.support.topics import TopicNames, create_topics, delete_topics
 
 SANDBOX = Owner("mch_1", "sandbox")
@@ -39,8 +42,10 @@ class WalletService:
 
 
 @asynccontextmanager
-async def wallet_service(stack: Stack, **changes: Any) -> AsyncIterator[WalletService]:
-    """Everything on a database and topics of its own."""
+async def wallet_service(
+    stack: Stack, *, with_engine: bool = True, **changes: Any
+) -> AsyncIterator[WalletService]:
+    """Everything on a database and topics of its own, the engine only if it is wanted."""
     names = TopicNames.unique()
     async with fresh_database(stack.database_url) as url:
         await install(url)
@@ -59,7 +64,8 @@ async def wallet_service(stack: Stack, **changes: Any) -> AsyncIterator[WalletSe
             | changes
         )
         try:
-            async with _engine(settings), _projector(settings):
+            engine = running_engine(settings) if with_engine else nullcontext()
+            async with engine, _projector(settings):
                 own = settings.model_dump()
                 async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as client:
                     yield WalletService(settings, client)
@@ -68,13 +74,29 @@ async def wallet_service(stack: Stack, **changes: Any) -> AsyncIterator[WalletSe
 
 
 @asynccontextmanager
-async def _engine(settings: Settings) -> AsyncIterator[None]:
+async def running_engine(settings: Settings) -> AsyncIterator[None]:
+    """One engine that holds every shard, and leaves its group at the end."""
     consumer = CommandConsumer(settings, await register_topology(settings), "engine")
+    claimed_before = await _claims(settings)
     await consumer.start()
     try:
+        await poll_async(partial(_all_claimed_since, settings, claimed_before))
         yield
     finally:
         await consumer.stop()
+
+
+async def _claims(settings: Settings) -> dict[int, int]:
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        return dict(await connection.fetch("SELECT shard, epoch FROM shards"))
+    finally:
+        await connection.close()
+
+
+async def _all_claimed_since(settings: Settings, before: dict[int, int]) -> bool:
+    claims = await _claims(settings)
+    return all(claims[shard] > epoch for shard, epoch in before.items())
 
 
 @asynccontextmanager
