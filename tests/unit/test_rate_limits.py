@@ -77,6 +77,13 @@ def test_no_second_sees_more_however_requests_come(arrivals) -> None:
         assert moment - let_through[place] >= SECOND
 
 
+def test_what_was_counted_late_in_a_part_counts_for_a_whole_second(limits, clock) -> None:
+    clock.now += PART - 1
+    assert admitted(limits, "key", 10, 5) == 5
+    clock.now += 31 * PART + 1
+    assert admitted(limits, "key", 10) == 5
+
+
 def test_a_refused_request_does_not_count(limits, clock) -> None:
     assert admitted(limits, "key", 100, 5_000) == 100
     clock.now += SECOND + PART
