@@ -1,0 +1,194 @@
+"""Waiting for outcomes: by hints, without them, and through the loss of the connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from api.gateway import outcomes
+from api.gateway.outcomes import OutcomeWatch
+from engine.migrate import migrate
+from engine.receipts import Accepted, Outcome, OutcomeMissingError, Receipt
+from engine.receipts import resolve_many as really_resolve
+from engine.settings import Settings
+from schemas.commands import Debit
+from tests.support.history import HistoryBuilder
+from tests.support.read_models import poll_async
+
+NEVER_S = 3600.0
+SOON_S = 20.0
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    await migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def _watching(database_url: str, poll_s: float = NEVER_S) -> AsyncIterator[OutcomeWatch]:
+    watch = OutcomeWatch(Settings(database_url=database_url), poll_s=poll_s)
+    running = asyncio.create_task(watch.run())
+    try:
+        await _listens(database_url)
+        yield watch
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+_LISTENERS = """
+SELECT pid FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = 'wallet-api outcomes'
+   AND state = 'idle' AND query LIKE 'LISTEN%'
+"""
+
+
+async def _listens(database_url: str) -> int:
+    """The connection's process, once it listens."""
+    connection = await asyncpg.connect(database_url)
+    found: list[int] = []
+
+    async def find() -> bool:
+        found.extend(row["pid"] for row in await connection.fetch(_LISTENERS))
+        return bool(found)
+
+    try:
+        await poll_async(find)
+    finally:
+        await connection.close()
+    return found[0]
+
+
+def _debit(number: int) -> Debit:
+    return Debit(wallet_id="wal_a", reference=f"d{number}", amount=1)
+
+
+def _history(debits: int) -> HistoryBuilder:
+    """Offsets 0 and 1: wal_a with a balance of 100; from 2 on the debits."""
+    history = HistoryBuilder().create("wal_a").topup("wal_a", 100, reference="t1")
+    for number in range(debits):
+        history.send(_debit(number))
+    return history
+
+
+def _ask(watch: OutcomeWatch, number: int) -> asyncio.Task[Outcome]:
+    return asyncio.create_task(watch.of(Receipt(_debit(number), 0, 2 + number)))
+
+
+async def _hint(connection: asyncpg.Connection, payload: str) -> None:
+    await connection.execute("SELECT pg_notify('wallet_shards', $1)", payload)
+
+
+async def _soon(asked: asyncio.Task[Outcome]) -> Outcome:
+    async with asyncio.timeout(SOON_S):
+        return await asked
+
+
+async def test_a_hint_is_enough(database_url: str, connection: asyncpg.Connection) -> None:
+    async with _watching(database_url) as watch:
+        asked = _ask(watch, 0)
+        await _history(1).write(connection)
+        await _hint(connection, "0:3:3")
+        outcome = await _soon(asked)
+    assert isinstance(outcome, Accepted)
+    assert outcome.entry.offset == 2
+
+
+async def test_a_hint_that_came_before_the_receipt_counts(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    await _history(2).write(connection)
+    async with _watching(database_url) as watch:
+        await _hint(connection, "0:4:4")
+        # a first answer says that the hint has been heard
+        await _soon(_ask(watch, 0))
+        assert isinstance(await _soon(_ask(watch, 1)), Accepted)
+
+
+async def test_all_who_wait_are_answered_by_one_look(
+    database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    async def counted(on: asyncpg.Connection, receipts: Sequence[Receipt]) -> list[Outcome | None]:
+        looks.append(len(receipts))
+        return await really_resolve(on, receipts)
+
+    monkeypatch.setattr(outcomes, "resolve_many", counted)
+    async with _watching(database_url) as watch:
+        asked = [_ask(watch, number) for number in range(50)]
+        late = _ask(watch, 50)
+        await _history(50).write(connection)
+        await _hint(connection, "0:52:52")
+        for each in asked:
+            assert isinstance(await _soon(each), Accepted)
+        assert looks == [50]
+        assert not late.done()
+        late.cancel()
+
+
+async def test_without_any_hint_it_looks_by_itself(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    async with _watching(database_url, poll_s=0.1) as watch:
+        asked = _ask(watch, 0)
+        await _history(1).write(connection)
+        assert isinstance(await _soon(asked), Accepted)
+
+
+async def test_what_is_no_hint_is_passed_over(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    async with _watching(database_url) as watch:
+        asked = _ask(watch, 0)
+        await _history(1).write(connection)
+        for payload in ("", "0", "a:b:c", "0:3", "7:99:99"):
+            await _hint(connection, payload)
+        await _hint(connection, "0:3:3")
+        assert isinstance(await _soon(asked), Accepted)
+
+
+async def test_a_hint_that_runs_ahead_is_no_answer(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    async with _watching(database_url) as watch:
+        asked = _ask(watch, 0)
+        await _hint(connection, "0:3:3")
+        await _hint(connection, "0:9:9")
+        await asyncio.wait({asked}, timeout=0.2)
+        assert not asked.done()
+        await _history(1).write(connection)
+        await _hint(connection, "0:3:3")
+        assert isinstance(await _soon(asked), Accepted)
+
+
+async def test_it_outlives_its_connection(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    async with _watching(database_url) as watch:
+        asked = _ask(watch, 0)
+        pid = await _listens(database_url)
+        await connection.execute("SELECT pg_terminate_backend($1)", pid)
+        await _history(1).write(connection)
+        # what was decided meanwhile, nobody told it
+        assert isinstance(await _soon(asked), Accepted)
+
+
+async def test_one_that_has_no_outcome_fails_alone(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    async with _watching(database_url) as watch:
+        nowhere = asyncio.create_task(
+            watch.of(Receipt(Debit(wallet_id="wal_a", reference="gone", amount=1), 0, 2))
+        )
+        asked = _ask(watch, 0)
+        await _history(1).write(connection)
+        await _hint(connection, "0:3:3")
+        assert isinstance(await _soon(asked), Accepted)
+        with pytest.raises(OutcomeMissingError):
+            await _soon(nowhere)
