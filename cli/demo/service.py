@@ -9,6 +9,7 @@ from cli.embedded import embedded_environment, embedded_settings, embedded_stack
 from cli.kafka import reaching_kafka
 from cli.processes import service_argv
 from cli.readiness import Readiness, raise_if_ended
+from cli.secret_key_file import secret_keys_path
 from engine.settings import Settings
 from engine.topics import create_topics
 
@@ -35,6 +36,11 @@ class DemoService:
     def settings(self) -> Settings:
         """Of every command beside the stack."""
         return embedded_settings(self._stack)
+
+    @property
+    def secret_keys_file(self) -> Path:
+        """Where WALLET_SECRET_KEYS of this run is."""
+        return secret_keys_path(self._stack.data_dir)
 
     async def start(self) -> None:
         """Start everything; returns when every shard has an owner and the API answers."""

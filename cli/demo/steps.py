@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from asyncpg import Connection
@@ -162,6 +163,7 @@ class DemoRun:
         say("\nEverything stays up until Ctrl-C. In another terminal:\n")
         say(f"  export WALLET_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
         say(f"  export WALLET_DATABASE_URL={settings.database_url}")
+        say(f'  export WALLET_SECRET_KEYS="$(cat {quote(str(self._service.secret_keys_file))})"')
         say("  wallet status\n")
         flush()
         while True:

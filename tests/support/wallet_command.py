@@ -52,7 +52,8 @@ class Done:
 
 def environment(settings: Settings) -> dict[str, str]:
     """WALLET_* variables that say what the settings say."""
-    return {f"WALLET_{name.upper()}": str(getattr(settings, name)) for name in _SETTINGS}
+    told = {f"WALLET_{name.upper()}": str(getattr(settings, name)) for name in _SETTINGS}
+    return told | {"WALLET_SECRET_KEYS": settings.secret_keys.get_secret_value()}
 
 
 async def start(settings: Settings | None, *arguments: str, **streams: Any) -> Process:

@@ -26,7 +26,15 @@ COMMANDS = [
     ["dead-letters", "show", "0:0"],
     ["dead-letters", "retry", "0:0"],
     ["dead-letters", "discard", "0:0"],
+    ["merchants", "create", "Ama's Messages"],
+    ["merchants", "list"],
+    ["keys", "create", "mch_1", "--environment", "live", "--label", "tests"],
+    ["keys", "list", "mch_1"],
+    ["keys", "roll", "3fa9c0d1e2b4"],
+    ["keys", "revoke", "3fa9c0d1e2b4"],
 ]
+SECRET_KEY = "a-secret-key-that-only-tests-have"
+MADE = ["keys", "create", "mch_1", "--environment", "live", "--label", "tests"]
 BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 NEED_DATABASE = [
     command for command in COMMANDS if command[0] not in {"engine", "projector", "api", "dev"}
@@ -49,7 +57,8 @@ def closed_port():
 
 
 def run(*arguments, **environment):
-    return CliRunner(env=environment).invoke(app, arguments)
+    told = {"WALLET_SECRET_KEYS": SECRET_KEY} | environment
+    return CliRunner(env=told).invoke(app, arguments)
 
 
 def names(command):
@@ -79,6 +88,30 @@ def test_a_database_that_is_away_is_one_line_that_names_it(command, closed_port)
     assert f"127.0.0.1:{closed_port}/money" in result.stderr
     assert "WALLET_DATABASE_URL" in result.stderr
     assert "wallet dev" in result.stderr
+    assert "s3cret" not in result.output
+
+
+@pytest.mark.parametrize(
+    "command", [["api", "--port", "0"], MADE, ["keys", "roll", "3fa9c0d1e2b4"]], ids=names
+)
+@pytest.mark.parametrize("keys", ["", " , ", "short", f"{SECRET_KEY},short", "ü" * 40])
+def test_without_good_secret_keys_it_says_how_to_make_one(command, keys, closed_port):
+    url = f"postgresql://wallet@127.0.0.1:{closed_port}/money"
+
+    result = run(*command, WALLET_SECRET_KEYS=keys, WALLET_DATABASE_URL=url)
+
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1
+    assert "WALLET_SECRET_KEYS" in result.stderr
+    assert "secrets.token_hex(32)" in result.stderr
+    assert SECRET_KEY not in result.output
+    assert "ü" not in result.output
+
+
+def test_a_url_that_can_not_be_read_is_not_shown():
+    result = run("status", WALLET_DATABASE_URL="postgresql://wallet:s3cret/word@127.0.0.1/wallet")
+
+    assert result.exit_code == 2, result.output
     assert "s3cret" not in result.output
 
 
@@ -116,6 +149,21 @@ def test_a_url_that_is_none_is_a_bad_setting(url):
         (["dead-letters", "discard", "x:1"], "SHARD:OFFSET"),
         (["send", "nowhere.jsonl"], "nowhere.jsonl"),
         (["send", "."], "directory"),
+        (["merchants", "create", " "], "NAME"),
+        (["merchants", "create", "Ama", "--currency", "cedi"], "cedi"),
+        (["merchants", "create", "Ama", "--currency", "XAU"], "XAU"),
+        (["keys", "create", "mch_1", "--environment", "prod", "--label", "x"], "sandbox or live"),
+        (["keys", "create", "mch_1", "--environment", "live", "--label", "a\nb"], "--label"),
+        ([*MADE, "--scope", "credits"], "credits:write"),
+        ([*MADE, "--scope", "credits:read", "--scope", "all"], "'all'"),
+        ([*MADE, "--expires", "2027-01-31"], "--expires"),
+        ([*MADE, "--expires", "2020-01-31T00:00:00Z"], "is over"),
+        ([*MADE, "--allow", "office"], "CIDR"),
+        ([*MADE, "--allow", "203.0.113.7/24"], "203.0.113.0/24"),
+        (["keys", "roll", "mch_1"], "client id"),
+        (["keys", "revoke", "3FA9C0D1E2B4"], "client id"),
+        (["keys", "roll", "3fa9c0d1e2b4", "--overlap", "tomorrow"], "24h"),
+        (["keys", "roll", "3fa9c0d1e2b4", "--overlap", "91d"], "90d"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_one_line_and_exit_status_2(arguments, named):

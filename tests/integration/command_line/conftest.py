@@ -11,6 +11,7 @@ from cli.processes import service_argv
 from cli.stack import Stack
 from engine.settings import Settings
 from engine.topics import create_topics
+from tests.support.query_api import SECRET_KEYS
 from tests.support.topics import TopicNames
 from tests.support.wallet_command import environment
 
@@ -29,6 +30,7 @@ def settings(database_url: str, kafka_bootstrap: str, topic_names: TopicNames) -
         group=topic_names.group,
         partitions=PARTITIONS,
         session_timeout_ms=3_000,
+        secret_keys=SECRET_KEYS,
     )
 
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import re
+import shlex
 import signal
 import socket
+from pathlib import Path
 
 import asyncpg
 import httpx
 import psutil
 import pytest
 
+from api.access.scopes import SCOPES
 from engine.settings import Settings
 from schemas.ids import Owner
 from tests.support.polling import poll
@@ -17,6 +21,7 @@ from tests.support.query_api import create_credentials
 from tests.support.wallet_command import finish, run, start
 
 START_TIMEOUT_S = 90
+SECRET = re.compile(r"\b[0-9a-f]{64}\b")
 OPENED = {
     "type": "create_wallet",
     "wallet_id": "wal_a",
@@ -63,17 +68,30 @@ async def dev(data_dir):
 
 
 async def ready(process):
-    """What is printed up to `ready`: the settings for other commands."""
+    """The settings for other commands, as they are printed."""
+    return (await started(process))[0]
+
+
+async def started(process):
+    """The settings for other commands, and everything that is printed up to `ready`."""
     lines = []
     async with asyncio.timeout(START_TIMEOUT_S):
         while (line := (await process.stdout.readline()).decode().strip()) != "ready":
             assert line or not process.stdout.at_eof(), (await process.stderr.read()).decode()
             lines.append(line)
     exports = dict(line.removeprefix("export ").split("=", 1) for line in lines if "=" in line)
-    return Settings(
+    settings = Settings(
         kafka_bootstrap=exports["WALLET_KAFKA_BOOTSTRAP"],
         database_url=exports["WALLET_DATABASE_URL"],
+        secret_keys=substituted(exports["WALLET_SECRET_KEYS"]),
     )
+    return settings, "\n".join(lines)
+
+
+def substituted(text):
+    """What a shell makes of "$(cat FILE)"."""
+    (name,) = shlex.split(re.fullmatch(r'"\$\(cat (.+)\)"', text)[1])
+    return Path(name).read_text().rstrip("\n")
 
 
 def family(process):
@@ -84,9 +102,7 @@ def gone(processes):
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
-async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(
-    dev, port, data_dir, tmp_path
-):
+async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(dev, port, tmp_path):
     commands = [OPENED, {**OPENED, "type": "topup", "amount": 500, "reference": "t1"}]
     for field in ("merchant_id", "environment", "customer_id", "currency"):
         del commands[1][field]
@@ -94,12 +110,13 @@ async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(
     file.write_text("".join(json.dumps(command) + "\n" for command in commands))
 
     process = await dev("--port", port)
-    settings = await ready(process)
+    settings, said = await started(process)
+    await _assert_first_key_works(settings, said, port)
     sent = await run(settings, "send", "--wait", str(file))
     assert [outcome["outcome"] for outcome in sent.documents] == ["accepted", "accepted"]
     seen = "{partition}:{offset}".format(**sent.documents[-1])
     owner = Owner(OPENED["merchant_id"], OPENED["environment"])
-    secret_keys = (data_dir / "secret-keys").read_text().strip()
+    secret_keys = settings.secret_keys.get_secret_value()
     auth = await create_credentials(settings.database_url, owner, secret_keys)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=auth) as client:
         answer = await client.get("/v1/wallets/wal_a", params={"wait_for": seen})
@@ -112,7 +129,9 @@ async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(
     assert gone(children)
 
     process = await dev("--port", port)
-    settings = await ready(process)
+    settings, said = await started(process)
+    assert SECRET.search(said) is None
+    assert re.search(r"wallet keys create mch_\w+ --environment sandbox", said)
     assert (await run(settings, "show", "wal_a", "--json")).document["balance"] == 500
     children = family(process)
     own = psutil.Process(process.pid).children()
@@ -123,6 +142,43 @@ async def test_commands_are_decided_and_survive_a_clean_stop_and_a_crash(
     assert "engine ended by itself" in done.err
     assert "engine_started" in done.err  # the end of its log
     assert gone(children)
+
+
+async def _assert_first_key_works(settings, said, port):
+    """The curl line that is printed makes the customer of the example when it is pasted."""
+    pasted = re.search(r"^(curl .+?'\{.+\}')$", said, re.MULTILINE | re.DOTALL)[1]
+    command, url, *options = shlex.split(pasted.replace("\\\n", " "))
+    told = dict(zip(options[::2], options[1::2], strict=True))
+    client_id, secret = told["-u"].split(":")
+    assert (command, url) == ("curl", f"http://127.0.0.1:{port}/v1/customers")
+    assert re.search(rf"^client id +{client_id}$", said, re.MULTILINE)
+    assert re.search(rf"^client secret +{secret}$", said, re.MULTILINE)
+    async with httpx.AsyncClient(auth=(client_id, secret)) as client:
+        headers = dict([told["-H"].split(": ")])
+        answer = await client.post(url, content=told["-d"], headers=headers)
+    assert (answer.status_code, answer.json()["email"]) == (201, "ama@example.com"), answer.text
+
+    merchant_id = re.search(r"wallet keys list (mch_\w+)$", said, re.MULTILINE)[1]
+    key = (await run(settings, "keys", "list", merchant_id, "--json")).document
+    assert (key["client_id"], key["environment"]) == (client_id, "sandbox")
+    assert key["scopes"] == list(SCOPES)
+    another = ("--environment", "sandbox", "--label", "mine", "--json")
+    made = await run(settings, "keys", "create", merchant_id, *another)
+    assert made.status == 0, made.err
+
+
+async def test_the_secret_key_is_made_once_and_is_its_owners_alone(dev, data_dir):
+    process = await dev("--infra-only")
+    settings, said = await started(process)
+    file = data_dir / "secret-keys"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert re.fullmatch(r"[0-9a-f]{64}\n", file.read_text())
+    assert file.read_text().strip() not in said
+    process.send_signal(signal.SIGTERM)
+    assert (await finish(process)).status == 0
+
+    process = await dev("--infra-only")
+    assert (await ready(process)).secret_keys == settings.secret_keys
 
 
 async def test_infra_only_is_ready_for_processes_by_hand_and_leaves_no_orphans(dev):
