@@ -25,7 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
-    with tempfile.TemporaryDirectory(prefix="wallet-tests-") as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="wallet-tests-") as directory,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        # or each of the tests' databases would leave a file behind
+        environment.setenv("WALLET_RATE_LIMITS_FILE", f"{directory}/rate-limits")
         async with Stack(Path(directory)) as running:
             yield running
 

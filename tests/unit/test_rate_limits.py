@@ -170,7 +170,7 @@ def test_the_file_is_found_by_the_database(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     urls = ("postgresql://a/one", "postgresql://a/two", "postgresql://a/one")
     for url in urls:
-        RateLimits.of(Settings(database_url=url)).close()
+        RateLimits.of(Settings(database_url=url, rate_limits_file=None)).close()
     (directory,) = tmp_path.iterdir()
     assert directory.stat().st_mode & 0o777 == 0o700
     assert len(list(directory.iterdir())) == 2
@@ -180,11 +180,11 @@ def test_the_file_is_found_by_the_database(tmp_path, monkeypatch) -> None:
 
 def test_a_directory_that_others_can_write_to_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    RateLimits.of(Settings()).close()
+    RateLimits.of(Settings(rate_limits_file=None)).close()
     (directory,) = tmp_path.iterdir()
     directory.chmod(0o777)
     with pytest.raises(InvalidSettingError, match="not a directory of this user's alone"):
-        RateLimits.of(Settings())
+        RateLimits.of(Settings(rate_limits_file=None))
 
 
 def test_a_directory_that_is_a_link_is_refused(tmp_path, monkeypatch) -> None:
@@ -193,4 +193,4 @@ def test_a_directory_that_is_a_link_is_refused(tmp_path, monkeypatch) -> None:
     elsewhere.mkdir(mode=0o700)
     (tmp_path / f"wallet-{os.geteuid()}").symlink_to(elsewhere)
     with pytest.raises(InvalidSettingError, match="not a directory of this user's alone"):
-        RateLimits.of(Settings())
+        RateLimits.of(Settings(rate_limits_file=None))
