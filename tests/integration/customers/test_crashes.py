@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from cli.processes import service_argv
 from cli.stack import ManagedProcess, Stack
 from cli.stack.ports import free_port
+from engine.topology import home
 from schemas.commands import CreateWallet, encode_command
 from tests.support.customers import create_customer
 from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
@@ -23,7 +24,7 @@ from tests.support.read_models import poll_async
 from tests.support.wallet_command import environment
 from tests.support.wallet_service import SANDBOX, WalletService, wallet_service
 
-DEADLINE_MS = 2_000
+DEADLINE_MS = 5_000
 _numbers = count()
 
 
@@ -284,23 +285,119 @@ async def test_a_deletion_sees_a_wallet_that_the_read_models_do_not_show_yet(
     service: WalletService, client: httpx.AsyncClient, database: asyncpg.Connection
 ) -> None:
     customer = await create_customer(client)
-    command = CreateWallet(
-        wallet_id=f"wal_{customer['id'].removeprefix('cus_')}",
-        reference="made elsewhere",
-        merchant_id=SANDBOX.merchant_id,
-        environment=SANDBOX.environment,
-        customer_id=customer["id"],
-        currency="GHS",
-    )
     async with locked(service, "wallets_1"):
-        await send(service, command)
-        await poll_async(lambda: _are_opened(database, [command.wallet_id]))
+        wallet_id = await made_elsewhere(service, database, customer["id"], shard=0)
         deleting = asyncio.create_task(client.delete(f"/v1/customers/{customer['id']}"))
         done, _ = await asyncio.wait({deleting}, timeout=0.5)
         assert not done
     refusal = await deleting
     assert refusal.status_code == 409, refusal.text
-    assert command.wallet_id in refusal.json()["error"]
+    assert wallet_id in refusal.json()["error"]
+
+
+async def test_a_deletion_looks_again_once_no_more_wallets_can_be_made(
+    service: WalletService, client: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    customer = await create_customer(client)
+    async with a_deletion_at_its_end(service, client, database, customer["id"]) as (
+        deleting,
+        wallet_id,
+    ):
+        assert not deleting.done()
+    refusal = await deleting
+    assert refusal.status_code == 409, refusal.text
+    assert wallet_id in refusal.json()["error"]
+
+
+async def test_no_wallet_is_begun_while_its_customer_is_being_deleted(
+    service: WalletService, client: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    wanted = await attempt(client)
+    other = await create_customer(client)
+    async with a_deletion_at_its_end(
+        service, client, database, wanted.customer_id, other["id"]
+    ) as (deleting, _):
+        asking = asyncio.create_task(wanted.ask(client, wanted.keys[0]))
+        await asyncio.wait({asking}, timeout=0.3)
+    deletion, opening = await asyncio.gather(deleting, asking)
+    assert deletion.status_code == 200, deletion.text
+    assert opening.status_code == 404, opening.text
+
+
+@asynccontextmanager
+async def a_deletion_at_its_end(
+    service: WalletService,
+    client: httpx.AsyncClient,
+    database: asyncpg.Connection,
+    customer_id: str,
+    owner_of_the_last: str | None = None,
+) -> AsyncIterator[tuple[asyncio.Task[httpx.Response], str]]:
+    """A deletion that has locked its customer, and a wallet made since it first looked at them.
+
+    The wallet is the customer's own unless another is named; it is not shown before the end.
+    """
+    for shard in (0, 1):
+        await made_elsewhere(service, database, "cus_warmup", shard=shard)
+    await poll_async(lambda: _is_shown(database))
+    async with unshown(service, 1):
+        async with unshown(service, 0):
+            await made_elsewhere(service, database, "cus_first", shard=0)
+            deleting = asyncio.create_task(client.delete(f"/v1/customers/{customer_id}"))
+            await asyncio.wait({deleting}, timeout=0.3)
+            last = owner_of_the_last or customer_id
+            wallet_id = await made_elsewhere(service, database, last, shard=1)
+        await poll_async(lambda: _is_locked(database, customer_id, deleting))
+        yield deleting, wallet_id
+
+
+@asynccontextmanager
+async def unshown(service: WalletService, shard: int) -> AsyncIterator[None]:
+    """What the shard's log has is not taken into the wallets meanwhile."""
+    connection = await asyncpg.connect(service.settings.database_url)
+    try:
+        async with connection.transaction():
+            rows = await connection.fetch(
+                "SELECT FROM checkpoints WHERE name = 'wallets' AND shard = $1 FOR UPDATE", shard
+            )
+            assert rows
+            yield
+    finally:
+        await connection.close()
+
+
+async def _is_shown(database: asyncpg.Connection) -> bool:
+    behind = await database.fetch("SELECT FROM live_checkpoints WHERE position < log_position")
+    return not behind
+
+
+async def _is_locked(
+    database: asyncpg.Connection, customer_id: str, deleting: asyncio.Task[httpx.Response]
+) -> bool:
+    free = await database.fetch(
+        "SELECT FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED", customer_id
+    )
+    return deleting.done() or not free
+
+
+async def made_elsewhere(
+    service: WalletService, database: asyncpg.Connection, customer_id: str, *, shard: int
+) -> str:
+    """A wallet that an upstream service makes, in the log when this returns."""
+    partitions = service.settings.partitions
+    wallet_id = next(
+        name for name in map("wal_elsewhere{}".format, _numbers) if home(name, partitions) == shard
+    )
+    command = CreateWallet(
+        wallet_id=wallet_id,
+        reference="made elsewhere",
+        merchant_id=SANDBOX.merchant_id,
+        environment=SANDBOX.environment,
+        customer_id=customer_id,
+        currency="GHS",
+    )
+    await send(service, command)
+    await poll_async(lambda: _are_opened(database, [wallet_id]))
+    return wallet_id
 
 
 async def send(service: WalletService, command: CreateWallet) -> None:
