@@ -100,6 +100,7 @@ async def explore(
         *("--header", f"Authorization: {_authorization(service.client)}"),
         *("--checks", "all", "--continue-on-failure", "--seed", str(SEED)),
         *("--max-examples", str(EXAMPLES_PER_OPERATION), "--generation-database", "none"),
+        *("--request-timeout", "60"),
         *("--report-json-path", report),
         cwd=directory,
         env=os.environ

@@ -4,13 +4,14 @@ import json
 import re
 from http import HTTPStatus
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from api.app import versions
+from api.app import create_app, versions
 from api.bodies import decode_body
 from api.calls import NoBody, Operation
 from api.errors import ApiError, PathMissingError, ResourceMissingError, TokenInvalidError
@@ -19,6 +20,7 @@ from api.openapi.examples import answer_example, body_example
 from api.openapi.failures import FAILURES
 from api.operations import OPERATIONS
 from api.secret_keys import SecretKeys
+from engine.settings import Settings
 from schemas.money import MINOR_UNIT_DIGITS
 
 VERSIONS = versions("https://wallets.example.com", SecretKeys(("k" * 32,)))
@@ -254,3 +256,29 @@ def test_every_status_of_an_error_is_described() -> None:
     # a path or a method that is in the document is never refused as unknown
     assert statuses - set(FAILURES) == {HTTPStatus.METHOD_NOT_ALLOWED}
     assert PathMissingError.status == ResourceMissingError.status == HTTPStatus.NOT_FOUND
+
+
+def _routes() -> set[tuple[str, str]]:
+    """Every method and path under a version, as the application routes them."""
+    services = Mock(
+        settings=Settings(),
+        secret_keys=SecretKeys(("k" * 32,)),
+        public_url="https://w.example.com",
+    )
+    application = create_app(services, Mock(), Mock())._app  # type: ignore[attr-defined]
+    return {
+        (method, re.sub(r":\w+}", "}", route.path))
+        for route in application.routes
+        for method in route.methods
+        if route.path.startswith(tuple(f"/{name}/" for name in VERSIONS))
+    }
+
+
+def test_every_route_is_described_and_every_description_is_routed() -> None:
+    pages = {("GET", f"/{name}/{page}") for name in VERSIONS for page in ("docs", "openapi.json")}
+    assert {(method, path) for method, path in _routes() if method != "OPTIONS"} - pages == {
+        (method.upper(), f"/{name}{path}")
+        for name in VERSIONS
+        for path, item in DOCUMENTS[name]["paths"].items()
+        for method in item
+    }

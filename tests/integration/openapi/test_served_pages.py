@@ -169,3 +169,23 @@ async def test_described_operations_are_there_and_want_a_key(stranger) -> None:
                 address = f"/{name}{re.sub('{.*?}', 'wal_1', path)}"
                 answer = await stranger.request(method, address)
                 assert answer.status_code == 401, (method, address)
+
+
+async def test_options_tell_every_method_of_a_path(stranger) -> None:
+    for name in ("v1", "v2"):
+        paths = (await stranger.get(f"/{name}/openapi.json")).json()["paths"]
+        for path, item in paths.items():
+            answer = await stranger.options(f"/{name}{re.sub('{.*?}', 'wal_1', path)}")
+            allowed = answer.headers["allow"].split(", ")
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert allowed == sorted({"OPTIONS", *map(str.upper, item)}), path
+
+
+async def test_methods_that_are_not_described_are_refused(stranger) -> None:
+    for name in ("v1", "v2"):
+        paths = (await stranger.get(f"/{name}/openapi.json")).json()["paths"]
+        for path, item in paths.items():
+            address = f"/{name}{re.sub('{.*?}', 'wal_1', path)}"
+            for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - set(map(str.upper, item)):
+                answer = await stranger.request(method, address)
+                assert answer.status_code == 405, (method, address)
