@@ -9,6 +9,7 @@ import asyncpg
 import typer
 
 from api.access.keys import (
+    PURPOSE,
     REQUESTS_PER_SECOND_DEFAULT,
     Key,
     NewKey,
@@ -119,18 +120,23 @@ def list_(merchant: MerchantArgument, json: JsonOption = False) -> None:
     """List a merchant's keys, revoked and expired ones as well, never a secret.
 
     "server key" names the one of WALLET_SECRET_KEYS that the hash of its secret
-    was made with, which has to stay there until a newer one has taken its place.
+    was made with. It can be taken away when no active key has it any more: the
+    next use of a key makes its hash anew with the newest.
 
     For example:
       wallet keys list mch_a1b2c3
       wallet keys list mch_a1b2c3 --json | jq -r .client_id
     """
-    found = asyncio.run(_list(merchant))
+    settings = load_settings()
+    found = asyncio.run(_list(settings, merchant))
     if json:
         for key in found:
             print_json(key)
     elif found:
         _print_keys(found)
+        if settings.secret_keys.get_secret_value():
+            newest = SecretKeys.of(settings).for_purpose(PURPOSE)[0]
+            say(f"\nThe newest server key is {newest.name}.")
     else:
         say(f"{merchant} has no keys yet: `wallet keys create {merchant} …` makes one.")
 
@@ -201,8 +207,8 @@ async def _create(
             raise _unknown_merchant(merchant_id) from None
 
 
-async def _list(merchant_id: str) -> list[Key]:
-    async with connected(load_settings()) as connection:
+async def _list(settings: Settings, merchant_id: str) -> list[Key]:
+    async with connected(settings) as connection:
         found = await list_keys(connection, merchant_id)
         if not found and merchant_id not in {
             merchant.merchant_id for merchant in await list_merchants(connection)

@@ -14,7 +14,7 @@ def secret_keys_of(data_dir: Path) -> str:
     path = secret_keys_path(data_dir)
     if not path.exists():
         _write(path, secrets.token_hex(32))
-    return path.read_text(encoding="ascii").strip()
+    return path.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def secret_keys_path(data_dir: Path) -> Path:

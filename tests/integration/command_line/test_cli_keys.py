@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from api.access.keys import PURPOSE
 from api.access.scopes import SCOPES
 from api.secret_keys import SecretKeys
 from schemas.instants import Instant
-from tests.support.authentication import ApiProcess
+from tests.support.authentication import NEW, ApiProcess
 from tests.support.query_api import SECRET_KEYS
 from tests.support.wallet_command import finish, run, start
 
@@ -131,6 +132,20 @@ async def test_a_revoked_key_is_good_for_nothing(migrated, merchant, api_process
         assert f"wallet keys create {merchant}" in done.err
     assert "revoked" in (await run(migrated, "keys", "list", merchant)).out
     assert (await run(migrated, "merchants", "list", "--json")).document["keys"] == 0
+
+
+async def test_the_list_shows_which_keys_still_need_an_older_server_key(migrated, merchant):
+    await create(migrated, merchant)
+    rotated = migrated.model_copy(update={"secret_keys": SecretStr(f"{NEW},{SECRET_KEYS}")})
+    await create(rotated, merchant)
+    new, old = (SecretKeys((k,)).for_purpose(PURPOSE)[0].name for k in (NEW, SECRET_KEYS))
+    documents = (await run(rotated, "keys", "list", merchant, "--json")).documents
+    assert [key["hash_keys"] for key in documents] == [[old], [new]]
+    shown = (await run(rotated, "keys", "list", merchant)).out
+    assert old in shown
+    assert f"The newest server key is {new}." in shown
+    without = migrated.model_copy(update={"secret_keys": SecretStr("")})
+    assert "newest" not in (await run(without, "keys", "list", merchant)).out
 
 
 async def test_a_merchant_or_key_that_is_not_there_is_one_line_that_says_where_to_look(migrated):
