@@ -255,7 +255,7 @@ ERROR_FAMILIES: Final = (
                 "not_shown_yet",
                 503,
                 "What `wait_for` names can't be read yet.",
-                "Ask again with the same `wait_for`, or without it for what is known now.",
+                "Ask again with the same `wait_for` in a while.",
             ),
             ErrorCode(
                 "reads_behind",

@@ -231,7 +231,7 @@ async def test_a_refusal_of_the_database_is_503_and_logged(client, connection, c
 
 async def test_a_statement_that_takes_too_long_is_ended(database_url, connection) -> None:
     await record(connection, HistoryBuilder().create("wal_a"))
-    async with running_api(database_url, api_deadline_ms=300) as client:
+    async with running_api(database_url, api_deadline_ms=1_500) as client:
         assert (await client.get("/v1/wallets/wal_a")).status_code == 200
         async with connection.transaction():
             await connection.execute("LOCK TABLE shards IN ACCESS EXCLUSIVE MODE")

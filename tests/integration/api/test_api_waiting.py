@@ -107,14 +107,14 @@ async def test_a_forward_is_followed_to_its_home(client, connection) -> None:
 async def test_the_deadline_ends_the_wait(database_url, connection) -> None:
     history = HistoryBuilder().create("wal_a")
     await record(connection, history)
-    async with running_api(database_url, api_deadline_ms=150) as client:
+    async with running_api(database_url, api_deadline_ms=1_500) as client:
         for undecided in ("0:1", "0:9223372036854775807", "7:0"):
             answer = await client.get(WALLET, params={"wait_for": undecided})
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             assert answer.json() == {
                 "success": False,
-                "error": f"What wait_for={undecided} names was not to be seen within 150 ms. Ask"
+                "error": f"What wait_for={undecided} names was not to be seen within 1500 ms. Ask"
                 " again with the same wait_for in a while.",
             }
         # decided, but not shown

@@ -144,7 +144,7 @@ async def test_lists_do_not_wait_for_what_came_later(client, connection) -> None
 async def test_the_deadline_says_that_it_is_late(database_url, connection) -> None:
     history = HistoryBuilder().create("wal_a")
     await record(connection, history)
-    async with running_api(database_url, api_deadline_ms=300) as client:
+    async with running_api(database_url, api_deadline_ms=1_500) as client:
         await history.topup("wal_a", 700).write(connection)
         for path in (WALLET, TRANSACTIONS, "/v2/wallets"):
             answer = await client.get(path)
