@@ -98,7 +98,7 @@ async def test_pages_forbid_other_hosts(stranger, path) -> None:
     )
     assert policy["default-src"] == "'none'"
     sources = {source for each in policy.values() for source in each.split()}
-    assert sources <= {"'none'", "'self'", "data:", "'unsafe-inline'"}
+    assert sources <= {"'none'", "'self'", "data:"}
     assert policy["script-src"] == "'self'"
     assert page.headers["x-content-type-options"] == "nosniff"
     assert page.headers["cache-control"] == "no-cache"
