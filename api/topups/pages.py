@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from litestar import HttpMethod, MediaType, Response
 from litestar.handlers import HTTPRouteHandler
 
-from api.errors import ApiError
+from api.errors import ApiError, OutcomeUnknownError
 from api.parameters import AnyRequest
 from api.services import Services
 from api.topups.paying import pay
@@ -85,7 +85,11 @@ class CheckoutPages:
         deadline = asyncio.get_running_loop().time() + (
             self._services.settings.api_deadline_ms / 1000
         )
-        await pay(self._services, token, deadline)
+        try:
+            # to its end, though the tab be closed
+            await self._services.errands.run(pay(self._services, token, deadline), deadline)
+        except OutcomeUnknownError:
+            return _see_other(self._path(token))
         return self._end(token, await self._rows.checkout(token))
 
     async def _cancel(self, token: str) -> Response[str]:

@@ -20,7 +20,7 @@ from tests.support.wallet_service import SANDBOX, WalletService
 
 REDIRECT_URL = "https://shop.example/paid?order=7&tag=a%20b#top"
 CANCEL_URL = "https://shop.example/basket"
-_DEADLINE_S = 20
+_DEADLINE_S = 60
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import asyncio
 
 import httpx
+import pytest
 
 from schemas.commands import TopUp
 from tests.support.checkouts import Checkouts
@@ -98,6 +99,8 @@ async def test_kafka_away_is_a_page_that_waits_and_then_goes_on(stack, service) 
         assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
 
 
+# processes take their time to start on a busy machine
+@pytest.mark.timeout(300)
 async def test_killed_while_the_customer_waits(stack) -> None:
     async with HttpDeployment.on(stack) as deployment:
         for kind in ("engine", "projector", "api"):
@@ -118,10 +121,10 @@ async def test_killed_while_the_customer_waits(stack) -> None:
             assert isinstance(pressed, httpx.TransportError)
             for kind in ("engine", "api"):
                 deployment.start(kind)
+            await deployment.until_ready()
             await checkouts.until_stored(topup, "succeeded")
             assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
             # the same link, once more
-            await deployment.until_ready()
             pressed = await checkouts.press(topup, "pay")
             assert pressed.headers["location"].startswith("https://shop.example/paid")
         assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
