@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, Union, g
 
 import msgspec
 from msgspec import Meta, Struct, UnsetType
+from msgspec.structs import FieldInfo
 
 from api.errors import InvalidBodyError
 from api.json_objects import printable
@@ -41,6 +42,12 @@ class _Part(NamedTuple):
     name: str
     value: object
     wanted: Any
+
+
+@cache
+def fields_of(kind: type[Struct]) -> tuple[FieldInfo, ...]:
+    """As `msgspec.structs.fields`, which reads the type's annotations anew at each call."""
+    return msgspec.structs.fields(kind)
 
 
 def read_fields(given: dict[str, Any], kind: type[Kind], *, strict: bool, escaped: bool) -> Kind:
@@ -117,7 +124,7 @@ def _parts(name: str, value: object, wanted: Any) -> Iterator[_Part]:
 
 
 def _parts_of_struct(name: str, given: dict[str, Any], kind: type[Struct]) -> Iterator[_Part]:
-    for field in msgspec.structs.fields(kind):
+    for field in fields_of(kind):
         path = _path(name, field.encode_name)
         if field.encode_name in given:
             yield from _parts(path, given[field.encode_name], field.type)
@@ -136,7 +143,7 @@ def _known(name: str, value: object, wanted: Any, *, strict: bool) -> object:
         ]
     if not (isinstance(value, dict) and _is_struct(bare)):
         return value
-    fields = {field.encode_name: field for field in msgspec.structs.fields(bare)}
+    fields = {field.encode_name: field for field in fields_of(bare)}
     if strict and (unknown := next((key for key in value if key not in fields), None)) is not None:
         raise InvalidBodyError(
             f"{_path(name, printable(unknown))} is not a field of this request."
@@ -189,5 +196,5 @@ def _is_picky(kind: type[Struct]) -> bool:
     return any(
         _is_struct(_bare(field.type))
         or any("accepts" in (meta.extra or {}) for meta in _metas(field.type))
-        for field in msgspec.structs.fields(kind)
+        for field in fields_of(kind)
     )

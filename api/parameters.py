@@ -14,6 +14,7 @@ from litestar import Request
 from msgspec import Meta, Struct
 
 from api.errors import InvalidParameterError, UnknownParameterError
+from api.fields import fields_of
 from projections.waiting import Place
 from schemas.ids import CustomerId, WalletId
 from schemas.money import Currency, is_currency
@@ -90,7 +91,7 @@ def requirements(kind: type[NoQuery]) -> dict[str, str]:
     hints = get_type_hints(kind, include_extras=True)
     return {
         field.name: str(hints[field.name].__metadata__[-1].description)
-        for field in msgspec.structs.fields(kind)
+        for field in fields_of(kind)
     }
 
 
@@ -136,7 +137,7 @@ def read_query(
                 raise UnknownParameterError(name, known)
     given = dict(pairs)
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in fields_of(kind):
         if field.name not in known:
             continue
         if counts[field.name] > 1:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from api.calls import Call, Operation
 from api.errors import ApiError
+from api.fields import fields_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ def shown_as(kind: type[Struct], resource: Any) -> Any:
     """The resource with the fields of `kind` alone."""
     if type(resource) is kind:
         return resource
-    names = (field.name for field in msgspec.structs.fields(kind))
+    names = (field.name for field in fields_of(kind))
     return kind(**{name: getattr(resource, name) for name in names})
 
 
