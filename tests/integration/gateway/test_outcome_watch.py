@@ -15,6 +15,7 @@ from engine.receipts import resolve_many as really_resolve
 from engine.settings import Settings
 from schemas.commands import Debit
 from tests.support.history import HistoryBuilder
+from tests.support.polling import poll
 from tests.support.read_models import poll_async
 
 NEVER_S = 3600.0
@@ -105,8 +106,7 @@ async def test_a_hint_that_came_before_the_receipt_counts(
     await _history(2).write(connection)
     async with _watching(database_url) as watch:
         await _hint(connection, "0:4:4")
-        # a first answer says that the hint has been heard
-        await _soon(_ask(watch, 0))
+        await poll(lambda: watch._hinted.get(0) == 4)
         assert isinstance(await _soon(_ask(watch, 1)), Accepted)
 
 
