@@ -27,6 +27,7 @@ from api.install import install
 from api.secret_keys import SecretKeys
 from bench.connection import basic
 from bench.load import fill, opening, wallet_ids
+from bench.processor_time import processor_times
 from bench.raw_cost import raw_cost
 from bench.results import write_json
 from cli.processes import service_argv
@@ -46,13 +47,30 @@ _SETTLE_S_MAX = 60
 class Service:
     """What was started, and a key for it that no limit stands in the way of."""
 
-    def __init__(self, settings: Settings, port: int, authorization: str) -> None:
+    def __init__(
+        self, settings: Settings, port: int, authorization: str, pids: dict[str, int]
+    ) -> None:
         self.settings = settings
         self._port = port
         self._authorization = authorization
+        self._pids = pids
 
     async def load(self, *arguments: object) -> dict[str, Any]:
-        """Run the load process with these arguments, and give its results."""
+        """Run the load process with these arguments, and give its results.
+
+        `processor_ms` is the processor time that a request took of each process of the service.
+        """
+        before = processor_times(self._pids)
+        results = await self._load(*arguments)
+        await self.settle()
+        after = processor_times(self._pids)
+        requests = sum(results["statuses"].values())
+        results["processor_ms"] = {
+            name: 1000 * (after[name] - before[name]) / requests for name in before
+        }
+        return results
+
+    async def _load(self, *arguments: object) -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bench.open_loop", "127.0.0.1", str(self._port)),
             *map(str, arguments),
@@ -99,18 +117,22 @@ async def running_service(wallets: int) -> AsyncIterator[Service]:
             await create_topics(settings)
             await _create_raw_topic(settings)
             authorization = await _authorization(settings)
-            await _start(stack, settings, port)
+            pids = await _start(stack, settings, port)
             sent = await fill(settings, opening(wallet_ids(wallets)))
-            service = Service(settings, port, authorization)
+            service = Service(settings, port, authorization, pids)
             await service.settle(sent)
             yield service
 
 
-async def _start(stack: Stack, settings: Settings, port: int) -> None:
+async def _start(stack: Stack, settings: Settings, port: int) -> dict[str, int]:
+    """The process ids of the whole service, by name."""
     env = {"WALLET_API_PORT": str(port), "WALLET_SECRET_KEYS": _SECRET}
     async with Readiness(settings.database_url, f"http://127.0.0.1:{port}") as readiness:
         names = ("engine", "projector", "api")
-        await readiness.wait([stack.spawn(name, service_argv(name), env) for name in names])
+        started = [stack.spawn(name, service_argv(name), env) for name in names]
+        await readiness.wait(started)
+    processes = (*started, stack.kafka.process, stack.postgres.process)
+    return {process.name: process.pid for process in processes}
 
 
 async def _create_raw_topic(settings: Settings) -> None:
@@ -152,7 +174,6 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         loaded = await service.load(
             *given, "--rate", arguments.rate, "--seconds", arguments.seconds, "--tag", "loaded"
         )
-        await service.settle()
         again = await raw_cost(service.settings, RAW_TOPIC, arguments.count)
     raw_ms = min(raw["p50_ms"], again["p50_ms"])
     for figure in (idle, loaded):
@@ -173,6 +194,8 @@ def report(results: dict[str, dict[str, Any]], rate: float) -> None:
     for name, row in rows.items():
         ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
         print(f"{name:34}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{ratio:>14}")
+    times = [f"{name} {ms:.2f}" for name, ms in loaded["processor_ms"].items()]
+    print(f"\nProcessor time of a debit at that rate, in ms: {', '.join(times)}")
     for figure in (idle, loaded):
         if figure["statuses"].keys() != {"200"}:
             print(f"\nNot every debit was answered with 200: {figure['statuses']}")
