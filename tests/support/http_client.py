@@ -7,6 +7,7 @@ the difference would be. Shared wallets are moved by all, so of those it knows t
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,6 +21,7 @@ REDIRECT_URL = "https://shop.example/paid"
 _OWN_WALLETS_MAX = 6
 _PAY_FORM = re.compile(r'action="([^"]+/pay)"')
 _SEES_S = 0.2
+_PAID_S_MAX = 90
 
 
 @dataclass
@@ -352,7 +354,8 @@ class Client:
 
     async def _pay(self, path: str, paid_url: str) -> None:
         """As a browser, whose owner presses as long as there is a button, at times twice."""
-        while True:
+        deadline = time.monotonic() + _PAID_S_MAX
+        while time.monotonic() < deadline:
             page = await self._browse(Request("GET", path, signed=False))
             if page.status == 303:
                 assert page.header("location") == paid_url, page
@@ -366,6 +369,7 @@ class Client:
             presses = [self._browse(press) for _ in range(self._rng.choice([1, 1, 2]))]
             for answer in await asyncio.gather(*presses):
                 assert answer.status == 303, answer
+        raise AssertionError(f"client {self.name}: nobody has ended the payment of {path}")
 
     async def _browse(self, request: Request) -> Response:
         self._requests += 1
