@@ -67,7 +67,8 @@ async def _work(settings: Settings, stop: asyncio.Event, outage: "_Outage") -> N
 
     async def follow(follower: Follower) -> None:
         name = f"wallet-projector {follower.projection.name}"
-        async with connected(url, name, timeout_ms=timeout_ms) as connection:
+        # rows and checkpoint are lost together, and taken in again; the engine needs the disk more
+        async with connected(url, name, timeout_ms=timeout_ms, waits_for_disk=False) as connection:
             await follower.run(connection, on_looked=outage.is_over, on_moved=signals.model_moved)
 
     await _until_first_error([signal_on_connection(), *map(follow, followers)])

@@ -27,12 +27,13 @@ _REFUSED = (
 
 @asynccontextmanager
 async def connected(
-    database_url: str, name: str, *, timeout_ms: int | None
+    database_url: str, name: str, *, timeout_ms: int | None, waits_for_disk: bool = True
 ) -> AsyncIterator[asyncpg.Connection]:
     """A connection named `name` to the server, closed at the end.
 
     No transaction and no statement takes longer than `timeout_ms`, so that a process that is
-    stopped in the middle of one does not hold its locks. Raises one of AWAY, or
+    stopped in the middle of one does not hold its locks. If it does not wait for the disk, a crash of
+    the server may take back its last commits, each of them whole. Raises one of AWAY, or
     DatabaseRefusedError where trying again would not help.
     """
     timeout_s = None if timeout_ms is None else timeout_ms / 1000
@@ -44,7 +45,7 @@ async def connected(
             server_settings={
                 "application_name": name,
                 "default_transaction_isolation": "read committed",
-                "synchronous_commit": "on",
+                "synchronous_commit": "on" if waits_for_disk else "off",
                 "transaction_timeout": str(timeout_ms or 0),
                 # what is planned for an empty table does not do for a full one
                 "plan_cache_mode": "force_custom_plan",
