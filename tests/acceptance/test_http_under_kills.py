@@ -121,6 +121,9 @@ async def _kill(deployment: HttpDeployment, tally: Tally) -> None:
             await asyncio.sleep(_AWAY_S)
             await server.start()
         else:
+            if kind == "api":  # in the middle of a payment, which somebody else has to end
+                place = (deployment.ports[0], "pay")
+                await poll(lambda place=place: tally.under_way[place], timeout_s=_CALLING_S_MAX)
             await deployment.kill(kind)
             await asyncio.sleep(_AWAY_S)
             deployment.start(kind)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -48,6 +49,18 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     broken: Counter[int] = field(default_factory=Counter)
     given_up: int = 0
+    under_way: Counter[tuple[int, str]] = field(default_factory=Counter, repr=False)
+    """By port, and the end of the path."""
+
+    @contextmanager
+    def counting(self, port: int, path: str) -> Iterator[None]:
+        """Counts a request as under way."""
+        place = (port, path.rpartition("/")[2])
+        self.under_way[place] += 1
+        try:
+            yield
+        finally:
+            self.under_way[place] -= 1
 
 
 class Caller:
@@ -126,7 +139,8 @@ class Caller:
         try:
             connection = await self._connection(port)
             async with asyncio.timeout(_ANSWER_S_MAX):
-                response = await connection.request(request.encoded(self._authorization))
+                with self.tally.counting(port, request.path):
+                    response = await connection.request(request.encoded(self._authorization))
         except TimeoutError:
             raise AssertionError(f"no answer within {_ANSWER_S_MAX} s to {request}") from None
         except OSError:

@@ -87,7 +87,7 @@ class Client:
             self._read_transactions: 8,
             self._make_wallet: 4,
             self._change_status: 4,
-            self._top_up: 3,
+            self._top_up: 5,
             self._make_customer: 3,
             self._change_customer: 3,
             self._close: 1,
@@ -366,9 +366,13 @@ class Client:
                 await asyncio.sleep(_SEES_S)
                 continue
             press = Request("POST", form[1], signed=False)
-            presses = [self._browse(press) for _ in range(self._rng.choice([1, 1, 2]))]
+            # once each: after a broken answer a browser shows an error, and its owner looks again
+            presses = [
+                self._caller.send(press, tries_max=1) for _ in range(self._rng.choice([1, 1, 2]))
+            ]
+            self._requests += len(presses)
             for answer in await asyncio.gather(*presses):
-                assert answer.status == 303, answer
+                assert answer is None or answer.status == 303, answer
         raise AssertionError(f"client {self.name}: nobody has ended the payment of {path}")
 
     async def _browse(self, request: Request) -> Response:
