@@ -9,8 +9,7 @@ from typing import Final
 
 from engine.batch import Batch
 from engine.log import ShardLog, Snapshot
-from engine.merkle import Tile, Tiler, leaf_hashes
-from engine.merkle.tiles import TILE_WIDTH
+from engine.merkle import TILE_WIDTH, Tile, Tiler, leaf_hashes
 
 _INTERVAL_S: Final = 0.5
 _PAGE_ENTRIES: Final = 5_000

@@ -1,6 +1,6 @@
 """The Merkle tree over a shard's log: entry n of the log is leaf n (RFC 6962, SHA-256)."""
 
-from engine.merkle.audit import Difference, TileCheck, first_difference
+from engine.merkle.audit import TileCheck
 from engine.merkle.errors import (
     EdgeLengthError,
     HashLengthError,
@@ -19,6 +19,7 @@ from engine.merkle.proofs import (
 )
 from engine.merkle.tiler import Tiler
 from engine.merkle.tiles import (
+    TILE_WIDTH,
     ReadNode,
     Tile,
     TileId,
@@ -40,7 +41,7 @@ from engine.merkle.tree import (
 __all__ = [
     "EMPTY_ROOT",
     "HASH_BYTES",
-    "Difference",
+    "TILE_WIDTH",
     "EdgeLengthError",
     "Frontier",
     "HashLengthError",
@@ -56,7 +57,6 @@ __all__ = [
     "TilesDisagreeError",
     "consistency_proof",
     "edge_tiles",
-    "first_difference",
     "inclusion_proof",
     "leaf_hash",
     "leaf_hashes",

@@ -1,60 +1,8 @@
-"""Are the tiles, the root and the log one and the same tree, and if not, where not?
-
-The tiles are believed only once a `TileCheck` has led from them to a root that is known to be
-right; then `first_difference` names the first entry of the log that isn't what it was.
-"""
-
-from collections.abc import Iterable
-from itertools import islice
-from typing import NamedTuple
+"""Do the stored tiles come to one tree, and to which root?"""
 
 from engine.merkle.errors import TileMissingError, TilesDisagreeError
-from engine.merkle.tiles import TILE_BYTES, TILE_WIDTH, Tile, TileId, split_hashes, tile_ids
+from engine.merkle.tiles import TILE_BYTES, Tile, TileId, split_hashes, tile_ids
 from engine.merkle.tree import HASH_BYTES, Frontier, root_of
-
-
-class Difference(NamedTuple):
-    """The first position where the log is not what the tiles say.
-
-    `expected` is None where the log has an entry too many, `actual` where it ends too early.
-    """
-
-    position: int
-    expected: bytes | None
-    actual: bytes | None
-
-
-def first_difference(tiles: Iterable[Tile], leaf_hashes: Iterable[bytes]) -> Difference | None:
-    """Compares tiles of level 0 with the leaf hashes of the same positions; None if equal.
-
-    The tiles are consecutive and may begin anywhere: `leaf_hashes` then begins at the first
-    position of the first tile. Only the last tile may be partial. Both are read tile by tile, so
-    a log of any length can be compared in one call, or in one call for each run of tiles.
-    """
-    leaves = iter(leaf_hashes)
-    position: int | None = None
-    for tile in tiles:
-        if tile.level != 0 or position not in (None, tile.start):
-            awaited = TileId(0, (position or 0) // TILE_WIDTH)
-            raise TileMissingError(
-                f"Tile {awaited} is missing or not full, and tile {tile.id} came next: pass the "
-                "tiles of level 0 in order, cut to one size by Tile.at()."
-            )
-        actual = list(islice(leaves, tile.width))
-        if b"".join(actual) != tile.hashes:
-            return _first_in_tile(tile, actual)
-        position = tile.start + tile.width
-    for extra in leaves:
-        return Difference(position or 0, None, extra)
-    return None
-
-
-def _first_in_tile(tile: Tile, actual: list[bytes]) -> Difference:
-    expected = split_hashes(tile.hashes)
-    for offset, (wanted, found) in enumerate(zip(expected, actual, strict=False)):
-        if wanted != found:
-            return Difference(tile.start + offset, wanted, found)
-    return Difference(tile.start + len(actual), expected[len(actual)], None)
 
 
 class TileCheck:

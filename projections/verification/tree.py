@@ -10,6 +10,7 @@ from asyncpg import Connection, Record
 
 from engine.merkle import (
     HASH_BYTES,
+    TILE_WIDTH,
     EdgeLengthError,
     Frontier,
     MerkleError,
@@ -21,7 +22,6 @@ from projections.verification.findings import Findings
 from projections.verification.frozen import FrozenShard
 from projections.verification.queries import QUERIES
 
-_TILE_WIDTH: Final = 256
 _TILES_PAGE: Final = 200
 
 
@@ -45,7 +45,7 @@ class TreeCheck:
         last = await connection.fetchrow(QUERIES["tiled"], self._shard)
         if last is None:
             return
-        leaves = last["index"] * _TILE_WIDTH + last["bytes"] // HASH_BYTES
+        leaves = last["index"] * TILE_WIDTH + last["bytes"] // HASH_BYTES
         self._tiled_size = min(leaves, self._frozen.size)
         check = TileCheck(self._tiled_size)
         level, index = 0, -1
@@ -72,7 +72,7 @@ class TreeCheck:
                 self._first_gap = min(position, self._awaited)
             self._awaited = position + 1
             if position < self._tiled_size and self._first_differing is None:
-                index, place = divmod(position, _TILE_WIDTH)
+                index, place = divmod(position, TILE_WIDTH)
                 stored = tiles.get(index, b"")[place * HASH_BYTES : (place + 1) * HASH_BYTES]
                 if stored != leaf:
                     self._first_differing = position
@@ -82,7 +82,7 @@ class TreeCheck:
 
     async def _leaf_tiles(self, connection: Connection, first: int, last: int) -> dict[int, bytes]:
         rows = await connection.fetch(
-            QUERIES["leaf_tiles"], self._shard, first // _TILE_WIDTH, last // _TILE_WIDTH
+            QUERIES["leaf_tiles"], self._shard, first // TILE_WIDTH, last // TILE_WIDTH
         )
         return {row["index"]: row["hashes"] for row in rows}
 
@@ -141,7 +141,7 @@ class TreeCheck:
         return None, f"they part at one of the positions {first} to {last}"
 
     def _report_tile(self, position: int) -> None:
-        index, place = divmod(position, _TILE_WIDTH)
+        index, place = divmod(position, TILE_WIDTH)
         self._findings.report(
             "tiles",
             f"hash {place} of tile 0/{index} is not that of the entry, though the log's root "

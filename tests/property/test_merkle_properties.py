@@ -10,7 +10,6 @@ from engine.merkle import (
     TileCheck,
     Tiler,
     consistency_proof,
-    first_difference,
     inclusion_proof,
     node_reader,
     verify_consistency,
@@ -29,10 +28,6 @@ def tiles_at(size):
     tiler = Tiler()
     tiler.add(leaves[:size])
     return tiler.take_changed()
-
-
-def level_0(size):
-    return [tile for tile in tiles_at(size) if tile.level == 0]
 
 
 @given(st.lists(st.binary(max_size=40), max_size=80), st.lists(st.integers(0, 80)))
@@ -59,39 +54,6 @@ def test_tiles_are_the_same_however_often_the_tiler_was_restarted(batches, resta
     for tile in sorted(stored.values()):
         check.add(tile)
     assert check.finish().root() == oracle.root(0, tiler.size)
-
-
-@given(filled, st.data())
-def test_a_changed_entry_is_named(size, data):
-    at = data.draw(st.integers(0, size - 1))
-    found = first_difference(level_0(size), [*leaves[:at], bytes(32), *leaves[at + 1 : size]])
-    assert found == (at, leaves[at], bytes(32))
-
-
-@given(filled, st.data())
-def test_dropped_entries_are_named_by_the_first(size, data):
-    at = data.draw(st.integers(0, size - 1))
-    count = data.draw(st.integers(1, size - at))
-    log = leaves[:at] + leaves[at + count : size]
-    actual = log[at] if at < len(log) else None
-    assert first_difference(level_0(size), log) == (at, leaves[at], actual)
-
-
-@given(st.integers(2, LONGEST), st.data())
-def test_swapped_entries_are_named_by_the_first(size, data):
-    at = data.draw(st.integers(0, size - 2))
-    other = data.draw(st.integers(at + 1, size - 1))
-    log = leaves[:size]
-    log[at], log[other] = log[other], log[at]
-    assert first_difference(level_0(size), log) == (at, leaves[at], leaves[other])
-
-
-@given(sizes, st.data())
-def test_an_added_entry_is_named(size, data):
-    at = data.draw(st.integers(0, size))
-    log = [*leaves[:at], bytes(32), *leaves[at:size]]
-    expected = leaves[at] if at < size else None
-    assert first_difference(level_0(size), log) == (at, expected, bytes(32))
 
 
 @given(filled, st.data())

@@ -1,18 +1,13 @@
 import pytest
 
 from engine.merkle import (
-    Difference,
     Tile,
     TileCheck,
     TileMissingError,
     TilesDisagreeError,
     TileTooNarrowError,
-    first_difference,
 )
 from tests.merkle_oracle import numbered
-
-SIZE = 700
-POSITIONS = [0, 1, 100, 254, 255, 256, 257, 511, 512, 513, 698]
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +15,8 @@ def oracle():
     return numbered(67_000)
 
 
-@pytest.fixture
-def leaves(oracle):
-    return oracle.leaves(0, SIZE)
-
-
-@pytest.fixture
-def tiles(oracle):
-    return tiles_at(oracle, SIZE, 0)
-
-
-def tiles_at(oracle, size, *levels):
-    return [
-        Tile(level, index, hashes)
-        for (level, index), hashes in oracle.tiles(size).items()
-        if not levels or level in levels
-    ]
+def tiles_at(oracle, size):
+    return [Tile(level, index, hashes) for (level, index), hashes in oracle.tiles(size).items()]
 
 
 def checked(tiles, size):
@@ -43,85 +24,6 @@ def checked(tiles, size):
     for tile in tiles:
         check.add(tile)
     return check.finish()
-
-
-def test_an_untouched_log_has_no_difference(oracle):
-    for size in (0, 1, 255, 256, 257, 512, 700):
-        tiles = tiles_at(oracle, size, 0)
-        assert first_difference(tiles, oracle.leaves(0, size)) is None, size
-
-
-@pytest.mark.parametrize("at", [*POSITIONS, SIZE - 1])
-def test_a_changed_entry_is_named(tiles, leaves, at):
-    was, leaves[at] = leaves[at], bytes(32)
-    assert first_difference(tiles, leaves) == Difference(at, was, bytes(32))
-
-
-@pytest.mark.parametrize("at", POSITIONS)
-def test_a_dropped_entry_is_named(tiles, leaves, at):
-    was = leaves.pop(at)
-    assert first_difference(tiles, leaves) == Difference(at, was, leaves[at])
-
-
-@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 512, SIZE - 1])
-def test_a_log_that_was_cut_off_is_named(tiles, leaves, size):
-    assert first_difference(tiles, leaves[:size]) == Difference(size, leaves[size], None)
-
-
-@pytest.mark.parametrize("at", POSITIONS)
-def test_swapped_entries_are_named_by_the_first(tiles, leaves, at):
-    last = SIZE - 1
-    leaves[at], leaves[last] = leaves[last], leaves[at]
-    assert first_difference(tiles, leaves) == Difference(at, leaves[last], leaves[at])
-
-
-@pytest.mark.parametrize("at", [*POSITIONS, SIZE - 1])
-def test_an_added_entry_is_named(tiles, leaves, at):
-    leaves.insert(at, bytes(32))
-    assert first_difference(tiles, leaves) == Difference(at, leaves[at + 1], bytes(32))
-
-
-@pytest.mark.parametrize("size", [0, 1, 256, SIZE])
-def test_an_entry_added_at_the_end_is_named(oracle, size):
-    tiles = tiles_at(oracle, size, 0)
-    leaves = [*oracle.leaves(0, size), bytes(32), bytes(32)]
-    assert first_difference(tiles, leaves) == Difference(size, None, bytes(32))
-
-
-def test_the_first_of_several_is_named(tiles, leaves):
-    leaves[600] = leaves[300] = leaves[299] = bytes(32)
-    difference = first_difference(tiles, leaves)
-    assert difference is not None
-    assert difference.position == 299
-
-
-def test_a_log_can_be_compared_run_by_run(tiles, leaves):
-    assert first_difference(tiles[1:], leaves[256:]) is None
-    leaves[520] = bytes(32)
-    assert first_difference(tiles[1:2], leaves[256:512]) is None
-    found = first_difference(tiles[2:], leaves[512:])
-    assert found is not None
-    assert found.position == 520
-
-
-def test_no_more_is_read_than_is_needed(tiles, leaves):
-    read = []
-    leaves[300] = bytes(32)
-    first_difference(tiles, (read.append(leaf) or leaf for leaf in leaves))
-    assert len(read) == 512
-
-
-def test_a_gap_in_the_tiles_is_not_taken_for_a_wrong_entry(oracle, tiles, leaves):
-    with pytest.raises(TileMissingError, match="Tile 0/1 is missing"):
-        first_difference([tiles[0], tiles[2]], leaves)
-    narrow = Tile(0, 0, tiles[0].hashes[:-32])
-    with pytest.raises(TileMissingError, match="Tile 0/0 is missing or not full"):
-        first_difference([narrow, *tiles[1:]], leaves)
-
-
-def test_tiles_of_an_upper_level_are_not_compared_with_the_log(oracle, leaves):
-    with pytest.raises(TileMissingError, match="tiles of level 0"):
-        first_difference(tiles_at(oracle, SIZE, 1), leaves)
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 700, 65_535, 65_536, 65_537, 66_000])
