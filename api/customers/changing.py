@@ -28,6 +28,10 @@ async def change_customer(services: Services, call: Call) -> Customer:
     customer_id = call.path["customer_id"]
     async with transaction(services, call.deadline) as connection:
         current = await lock_customer(connection, call.owner, customer_id)
+        if given.get("currency", UNSET) is None:
+            given["currency"] = await connection.fetchval(
+                CUSTOMER_QUERIES["default_currency"], call.owner.merchant_id
+            )
         fields = _fields(current)
         changed = {name for name, value in given.items() if value != fields[name]}
         if not changed:

@@ -57,9 +57,9 @@ class NewCustomerBody(Struct, frozen=True, kw_only=True):
 
 
 class CustomerChangesBody(Struct, frozen=True, kw_only=True):
-    """What is to be changed; null clears a name, a phone or the metadata."""
+    """What is to be changed; null clears a field, and makes `currency` the merchant's again."""
 
-    never_cleared: ClassVar = ("email", "currency")
+    never_cleared: ClassVar = ("email",)
 
     email: Email | UnsetType | None = UNSET
     name: Name | UnsetType | None = UNSET

@@ -35,6 +35,10 @@ SELECT customer_id, email, name, phone, currency, metadata::text AS metadata, cr
  WHERE merchant_id = $1 AND environment = $2 AND customer_id = $3 AND deleted_at IS NULL
    FOR UPDATE;
 
+-- name: default_currency
+-- What customers of the merchant ($1) have unless told otherwise.
+SELECT currency FROM merchants WHERE merchant_id = $1;
+
 -- name: change
 -- Every field of a customer that can be changed.
 UPDATE customers
