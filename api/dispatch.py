@@ -4,12 +4,10 @@ Who is calling, how often, and with which scope; then parameters and body; then 
 its result as the version presents it.
 """
 
-import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final
 
 import msgspec
 from litestar import HttpMethod, Response
@@ -18,15 +16,13 @@ from litestar.handlers import HTTPRouteHandler
 from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
+from api.deadlines import Deadline, in_time
 from api.errors import ApiError, ResourceMissingError
 from api.idempotency import Answer, IdempotencyKeys, read_key, request_digest
 from api.parameters import AnyRequest, read_query
 from api.services import Services
 from api.versions import Version
 from projections.pages import UnknownCursorError
-
-_WORKING_SHARE: Final = 0.98
-"""Of the time that a request has; the rest is for sending its answer."""
 
 _JSON = "application/json"
 _ID = re.compile(r"[a-z]{2,4}_[A-Za-z0-9]{1,40}")
@@ -39,7 +35,6 @@ class Dispatcher:
         self._services = services
         self._keys = IdempotencyKeys(services.rows)
         self._cursors = Cursors(services.secret_keys)
-        self._deadline_s = services.settings.api_deadline_ms / 1000 * _WORKING_SHARE
 
     def route(self, version: Version, operation: Operation) -> HTTPRouteHandler:
         """The operation under the version's path."""
@@ -56,13 +51,13 @@ class Dispatcher:
         )(endpoint)
 
     async def _answer(self, version: Version, operation: Operation, request: AnyRequest) -> Answer:
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
-        principal = await self._services.admission.admit(operation.scope, request)
+        deadline = Deadline.of(self._services.settings)
+        principal = await self._services.admission.admit(operation.scope, request, deadline.answer)
         _check_ids(request.path_params)
         query = read_query(request, operation.query, hidden=version.hidden, strict=version.strict)
         origin = origin_of(operation.name, principal.owner, request.path_params, query)
         page = self._cursors.page_request(origin, query)
-        data = await read_bytes(request, deadline)
+        data = await read_bytes(request, deadline.work)
         body = decode_body(data, operation.body, strict=version.strict)
 
         async def give(effect_id: str) -> Answer:
@@ -74,14 +69,14 @@ class Dispatcher:
                 page=page,
                 body=body,
                 effect_id=effect_id,
-                deadline=deadline,
+                deadline=deadline.work,
             )
             return await self._give(version, operation, call)
 
         answering = self._once(operation, request, principal, data, give)
         if operation.method == "GET":
-            return await answering
-        return await self._services.errands.run(answering, deadline)
+            return await in_time(answering, deadline.answer)
+        return await self._services.errands.run(answering, deadline.answer)
 
     async def _once(
         self,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
+from asyncpg.pool import PoolAcquireContext
 from msgspec import UNSET, Struct
 
 from engine.sql import load_queries
@@ -103,16 +104,37 @@ class ShownWallet(NamedTuple):
     lacks: EntryPlace | None
 
 
+class _Pool(asyncpg.Pool):
+    """A pool in which nobody waits for a connection without end, while the database is silent."""
+
+    def __init__(self, database_url: str, *, wait_s_max: float, **options: Any) -> None:
+        super().__init__(
+            database_url,
+            min_size=0,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            loop=None,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+            **options,
+        )
+        self._wait_s_max = wait_s_max
+
+    def acquire(self, *, timeout: float | None = None) -> PoolAcquireContext:
+        return super().acquire(timeout=self._wait_s_max if timeout is None else timeout)
+
+
 def open_pool(
     database_url: str, *, timeout_s: float, connections_max: int, read_only: bool = True
 ) -> asyncpg.Pool:
-    """A pool that connects when it is first needed; `timeout_s` bounds a statement.
+    """A pool that connects when it is first needed.
 
-    It has to be awaited once, which opens no connection.
+    `timeout_s` bounds a statement, what passes between two of a transaction, and waiting for a
+    connection. It has to be awaited once, which opens no connection.
     """
-    return asyncpg.create_pool(
+    return _Pool(
         database_url,
-        min_size=0,
+        wait_s_max=timeout_s,
         max_size=connections_max,
         timeout=timeout_s,
         command_timeout=timeout_s,
@@ -121,6 +143,8 @@ def open_pool(
             "application_name": "wallet-api",
             "default_transaction_read_only": "on" if read_only else "off",
             "statement_timeout": str(round(timeout_s * 1000)),
+            # a process that is stopped in the middle of a transaction must not keep its locks
+            "idle_in_transaction_session_timeout": str(round(timeout_s * 1000)),
             # what is planned for an empty table does not do for a full one
             "plan_cache_mode": "force_custom_plan",
             # compiling takes longer than any of these queries

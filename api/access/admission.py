@@ -18,12 +18,13 @@ class Admission:
     authenticator: Authenticator
     rate_limits: RateLimits
 
-    async def admit(self, scope: Scope, request: AnyRequest) -> Principal:
+    async def admit(self, scope: Scope, request: AnyRequest, deadline: float) -> Principal:
         """Who is calling, whom the access log names from then on.
 
-        Raises UnauthorizedError, RateLimitedError, AddressForbiddenError or ScopeMissingError.
+        Raises UnauthorizedError, RateLimitedError, AddressForbiddenError or ScopeMissingError, and
+        UnavailableError at `deadline` of the event loop's clock.
         """
-        principal = await self.authenticator.authenticate(request)
+        principal = await self.authenticator.authenticate(request, deadline)
         state = request.scope["state"]
         state["principal"] = principal
         if not self.rate_limits.admits(principal.client_id, principal.requests_per_second):

@@ -15,6 +15,7 @@ import asyncpg
 from api.access.keys import PURPOSE, QUERIES
 from api.access.verified import AGE_S_MAX, VerifiedCredentials
 from api.calls import Principal
+from api.deadlines import in_time
 from api.errors import TokenInvalidError, TokenMalformedError
 from api.parameters import AnyRequest
 from api.secret_keys import SecretKeys
@@ -37,11 +38,18 @@ class Authenticator:
         self._keys = secret_keys.for_purpose(PURPOSE)
         self._verified = verified
 
-    async def authenticate(self, request: AnyRequest) -> Principal:
-        """Raises TokenMalformedError, TokenInvalidError, and ProjectionError as the pool does."""
+    async def authenticate(self, request: AnyRequest, deadline: float) -> Principal:
+        """Who is calling, told by `deadline` of the event loop's clock.
+
+        Raises TokenMalformedError, TokenInvalidError, UnavailableError, and ProjectionError as the
+        pool does.
+        """
         client_id, secret = _credentials(request.headers.get("authorization"))
         digest = self._verified.digest(client_id, secret)
-        return self._verified.find(digest) or await self._verify(client_id, secret, digest)
+        remembered = self._verified.find(digest)
+        if remembered is not None:
+            return remembered
+        return await in_time(self._verify(client_id, secret, digest), deadline)
 
     async def _verify(self, client_id: str, secret: bytes, digest: bytes) -> Principal:
         changes = self._verified.changes

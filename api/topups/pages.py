@@ -5,10 +5,9 @@ with a redirect in any case: to the merchant when that is where it ends, else to
 says how things are. So nothing is pressed again by loading a page again.
 """
 
-import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from litestar import HttpMethod, MediaType, Response
 from litestar.handlers import HTTPRouteHandler
 
+from api.deadlines import Deadline, in_time
 from api.errors import ApiError, OutcomeUnknownError
 from api.parameters import AnyRequest
 from api.services import Services
@@ -55,11 +55,17 @@ class CheckoutPages:
         ]
 
     def _route(
-        self, method: str, paths: list[str], answer: Callable[[str], Awaitable[Response[str]]]
+        self,
+        method: str,
+        paths: list[str],
+        answer: Callable[[str, float], Coroutine[Any, Any, Response[str]]],
     ) -> HTTPRouteHandler:
         async def endpoint(request: AnyRequest) -> Response[str]:
             token: str = request.path_params["token"]
-            return await answer(token) if _TOKEN.fullmatch(token) else _html(missing_page())
+            if _TOKEN.fullmatch(token) is None:
+                return _html(missing_page())
+            deadline = Deadline.of(self._services.settings)
+            return await in_time(answer(token, deadline.work), deadline.answer)
 
         return HTTPRouteHandler(
             paths,
@@ -72,7 +78,7 @@ class CheckoutPages:
             },
         )(endpoint)
 
-    async def _show(self, token: str) -> Response[str]:
+    async def _show(self, token: str, _: float) -> Response[str]:
         checkout = await self._rows.checkout(token)
         if checkout is None:
             return _html(missing_page())
@@ -81,10 +87,7 @@ class CheckoutPages:
             return _see_other(with_topup(topup.redirect_url, topup.topup_id))
         return _html(checkout_page(checkout, self._services.clock(), self._path(token)))
 
-    async def _pay(self, token: str) -> Response[str]:
-        deadline = asyncio.get_running_loop().time() + (
-            self._services.settings.api_deadline_ms / 1000
-        )
+    async def _pay(self, token: str, deadline: float) -> Response[str]:
         try:
             # to its end, though the tab be closed
             await self._services.errands.run(pay(self._services, token, deadline), deadline)
@@ -92,7 +95,7 @@ class CheckoutPages:
             return _see_other(self._path(token))
         return self._end(token, await self._rows.checkout(token))
 
-    async def _cancel(self, token: str) -> Response[str]:
+    async def _cancel(self, token: str, _: float) -> Response[str]:
         await self._rows.cancel(token, self._services.clock())
         checkout = await self._rows.checkout(token)
         if checkout is not None and checkout.topup.status == "cancelled":
@@ -109,7 +112,7 @@ class CheckoutPages:
             return _see_other(with_topup(topup.redirect_url, topup.topup_id))
         return _see_other(self._path(token))
 
-    async def _back(self, token: str) -> Response[str]:
+    async def _back(self, token: str, _: float) -> Response[str]:
         return _see_other(self._path(token))
 
     def _path(self, token: str) -> str:

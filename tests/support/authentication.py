@@ -1,5 +1,6 @@
 """Authentication as one process of the API does it, with what it does counted."""
 
+import math
 from base64 import b64encode
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from api.calls import Principal
 from api.errors import TokenInvalidError
 from api.secret_keys import SecretKeys
 
+MERCHANT = "mch_1"
 OLD, NEW = "an-old-secret-key-that-only-tests-have", "a-new-secret-key-that-only-tests-have"
 
 
@@ -58,7 +60,7 @@ class ApiProcess:
     async def admit(self, client_id: str, client_secret: str) -> Principal:
         token = b64encode(f"{client_id}:{client_secret}".encode()).decode()
         request: Any = SimpleNamespace(headers={"authorization": f"Basic {token}"})
-        return await self._authenticator.authenticate(request)
+        return await self._authenticator.authenticate(request, math.inf)
 
     async def admits(self, client_id: str, client_secret: str) -> bool:
         try:
