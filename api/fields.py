@@ -185,7 +185,8 @@ def _bare(wanted: Any) -> Any:
 
 
 def _metas(wanted: Any) -> list[Meta]:
-    found = [each for each in get_args(wanted)[1:] if isinstance(each, Meta)]
+    """The outermost first."""
+    found = [each for each in reversed(get_args(wanted)[1:]) if isinstance(each, Meta)]
     one = _the_one(wanted)
     return found if one is wanted else found + _metas(one)
 

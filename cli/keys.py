@@ -259,7 +259,8 @@ def _not_usable(client_id: str, key: Key | None) -> UnknownKeyError | KeyEndedEr
     when = f" at {to_text(ended_at)}" if ended_at else ""
     return KeyEndedError(
         f"{client_id} {'was revoked' if key.revoked_at else 'expired'}{when}, so nothing was done:"
-        f" `wallet keys create {key.merchant_id}` makes another"
+        f" `wallet keys create {key.merchant_id} --environment {key.environment} --label …` makes"
+        " another"
     )
 
 

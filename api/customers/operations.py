@@ -22,7 +22,8 @@ CUSTOMER_OPERATIONS: Final = (
         answer=Customer,
         status=HTTPStatus.CREATED,
         body=NewCustomerBody,
-        refusals=(HTTPStatus.CONFLICT,),
+        # under its Idempotency-Key, once the customer was deleted
+        refusals=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
     Operation(
         name="getCustomer",

@@ -28,14 +28,15 @@ ERROR_FAMILIES: Final = (
             ErrorCode(
                 "invalid_request",
                 400,
-                "The body, a field of it, or the Idempotency-Key is not what it has to be.",
+                "The body, or a field of it, is not what it has to be.",
                 "Mend what the message names. The same request will never succeed.",
             ),
             ErrorCode(
                 "parameter_invalid",
                 400,
-                "A query parameter is not what it has to be, or stands twice. A cursor or the id"
-                " in `after` that does not lead into this list is one too.",
+                "A query parameter or the Idempotency-Key is not what it has to be, or stands"
+                " twice. A cursor or the id in `after` that does not lead into this list is one"
+                " too.",
                 "Mend the parameter that the message names; begin a list anew without a cursor.",
             ),
             ErrorCode(

@@ -24,7 +24,10 @@ from schemas.instants import Instant
 from schemas.money import Amount
 from schemas.resources import Transaction
 
-Reason = Annotated[Description, Meta(min_length=1)]
+Reason = Annotated[
+    Description,
+    Meta(min_length=1, extra={"requirement": "a string of 1 to 1000 characters"}),
+]
 
 
 class DebitBody(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.bodies import decode_body
 from api.calls import NoBody
 from api.errors import InvalidBodyError
+from api.wallets.moving import DebitBody
 from schemas.commands import Description, Metadata, Priority, Reference
 from schemas.ids import CustomerId
 from schemas.instants import Instant
@@ -243,6 +244,12 @@ def test_a_long_name_is_cut_short_in_the_answer() -> None:
 def test_no_body_is_fine_where_none_is_needed() -> None:
     assert decode_body(b"", NoBody, strict=True) == NoBody()
     assert decode_body(b"{}", NoBody, strict=True) == NoBody()
+
+
+@pytest.mark.parametrize("description", ["", "x" * 1001])
+def test_a_debit_has_a_reason_that_is_not_empty(description) -> None:
+    message = "description must be a string of 1 to 1000 characters."
+    assert refusal_of(DebitBody, **GOOD | {"description": description}) == message
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e400", "9" * 400])

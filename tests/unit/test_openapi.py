@@ -159,6 +159,11 @@ def test_answers_and_refusals(name: str, operation: Operation) -> None:
         assert ("WWW-Authenticate" in found["headers"]) == (status == 401)
 
 
+def test_a_repeated_creation_may_find_the_customer_deleted(name: str) -> None:
+    (creation,) = (each for each in OPERATIONS if each.name == "createCustomer")
+    assert "404" in described(name, creation)["responses"]
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
 def test_example_of_an_answer_is_one_and_shows_every_field(
     name: str, operation: Operation
