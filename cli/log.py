@@ -11,11 +11,10 @@ from cli.arguments import JsonOption, check_wallet_id
 from cli.database import connected
 from cli.errors import UnknownWalletError, UsageMistakeError
 from cli.output import flush, note, print_raw, say
+from engine.notifier import CHANNEL
 from engine.replay import find_shard, read_shard, read_wallet, shard_sizes
 from engine.settings import load_settings
 from schemas.instants import to_text
-
-SHARDS_CHANNEL = "wallet_shards"
 
 # a notice can be lost, so the log is looked at without one as well
 _LOOK_AGAIN_S = 1.0
@@ -77,7 +76,7 @@ async def _print(
 
 async def _listen(connection: Connection) -> asyncio.Event:
     news = asyncio.Event()
-    await connection.add_listener(SHARDS_CHANNEL, lambda *_: news.set())
+    await connection.add_listener(CHANNEL, lambda *_: news.set())
     return news
 
 

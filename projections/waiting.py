@@ -12,21 +12,22 @@ waits in one query, and without notifications at an interval.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import asyncpg
 from msgspec import Struct
 
+from engine.notifier import CHANNEL as LOG_CHANNEL
 from engine.sql import load_queries
 from projections.errors import ProjectionError
+from projections.listening import listening
 from projections.queries import DATABASE_FAILURES, EntryPlace, reaching_database
+from projections.signals import MODELS_CHANNEL
 
-CHANNELS = ("wallet_shards", "wallet_models")
-
-_CONNECT_TIMEOUT_S = 10
+_CHANNELS = (LOG_CHANNEL, MODELS_CHANNEL)
+_SESSION = {"application_name": "wallet-api-listener"}
 _RECONNECT_DELAY_S_MIN = 0.1
 _RECONNECT_DELAY_S_MAX = 5.0
 _OFFSET_MAX = 2**63 - 1
@@ -187,9 +188,11 @@ async def listen(database_url: str, look: Callable[[], None]) -> None:
     Runs until it is cancelled.
     """
     delay_s = _RECONNECT_DELAY_S_MIN
+    hear = dict.fromkeys(_CHANNELS, lambda _: look())
     while True:
+        lost = asyncio.Event()
         try:
-            async with _listening(database_url, look) as lost:
+            async with listening(database_url, _SESSION, hear, lost.set):
                 delay_s = _RECONNECT_DELAY_S_MIN
                 # nobody told us of what came before
                 look()
@@ -202,20 +205,3 @@ async def listen(database_url: str, look: Callable[[], None]) -> None:
             )
         await asyncio.sleep(delay_s)
         delay_s = min(2 * delay_s, _RECONNECT_DELAY_S_MAX)
-
-
-@asynccontextmanager
-async def _listening(database_url: str, look: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
-    lost = asyncio.Event()
-    connection = await asyncpg.connect(
-        database_url,
-        timeout=_CONNECT_TIMEOUT_S,
-        server_settings={"application_name": "wallet-api-listener"},
-    )
-    try:
-        connection.add_termination_listener(lambda _: lost.set())
-        for channel in CHANNELS:
-            await connection.add_listener(channel, lambda *_: look())
-        yield lost
-    finally:
-        connection.terminate()

@@ -8,15 +8,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-import asyncpg
-
 from api.access.keys import CHANNEL
 from api.calls import Principal
+from projections.listening import listening
 from projections.queries import DATABASE_FAILURES
 
 ENTRIES_MAX: Final = 10_000
@@ -24,8 +22,8 @@ ENTRIES_MAX: Final = 10_000
 
 AGE_S_MAX: Final = 1.0
 
-_CONNECT_TIMEOUT_S: Final = 10
 _RECONNECT_DELAY_S: Final = 1.0
+_SESSION: Final = {"application_name": "wallet-api-keys"}
 
 _log = logging.getLogger(__name__)
 
@@ -83,8 +81,10 @@ class VerifiedCredentials:
     async def run(self, database_url: str) -> None:
         """Hear of changes, on one connection that is made anew when it breaks; until cancelled."""
         while True:
+            lost = asyncio.Event()
             try:
-                async with self._heard(database_url) as lost:
+                async with listening(database_url, _SESSION, {CHANNEL: self.forget}, lost.set):
+                    self._hear(hearing=True)
                     await lost.wait()
             except DATABASE_FAILURES as error:
                 _log.warning(
@@ -93,24 +93,9 @@ class VerifiedCredentials:
                     type(error).__name__,
                     error,
                 )
+            finally:
+                self._hear(hearing=False)
             await asyncio.sleep(_RECONNECT_DELAY_S)
-
-    @asynccontextmanager
-    async def _heard(self, database_url: str) -> AsyncIterator[asyncio.Event]:
-        lost = asyncio.Event()
-        connection = await asyncpg.connect(
-            database_url,
-            timeout=_CONNECT_TIMEOUT_S,
-            server_settings={"application_name": "wallet-api-keys"},
-        )
-        try:
-            connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda *heard: self.forget(heard[-1]))
-            self._hear(hearing=True)
-            yield lost
-        finally:
-            self._hear(hearing=False)
-            connection.terminate()
 
     def _hear(self, *, hearing: bool) -> None:
         self._hearing = hearing

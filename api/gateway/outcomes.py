@@ -11,10 +11,9 @@ an interval unless a hint is lost.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -22,6 +21,7 @@ from engine.errors import EngineError
 from engine.notifier import CHANNEL
 from engine.receipts import Outcome, Receipt, resolve_many
 from engine.settings import Settings
+from projections.listening import listening
 from projections.queries import DATABASE_FAILURES
 
 _log = logging.getLogger(__name__)
@@ -82,11 +82,15 @@ class OutcomeWatch:
 
     async def run(self) -> None:
         """Listen and look until cancelled; while the database is away, those who wait wait on."""
+        url, timeout_s = self._settings.database_url, self._settings.database_timeout_ms / 1000
+        hear, lost = {CHANNEL: self._hear}, self._wake.set
         back_off_s = _BACK_OFF_S_MIN
         while True:
             try:
-                async with self._listening() as connection:
+                async with listening(url, _SESSION, hear, lost, timeout_s=timeout_s) as connection:
                     back_off_s = _BACK_OFF_S_MIN
+                    # nobody told us of what came before
+                    self._look_at_all_at = 0.0
                     await self._look(connection)
             except DATABASE_FAILURES as error:
                 _log.warning(
@@ -97,29 +101,11 @@ class OutcomeWatch:
             await asyncio.sleep(back_off_s)
             back_off_s = min(2 * back_off_s, _BACK_OFF_S_MAX)
 
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
-        timeout_s = self._settings.database_timeout_ms / 1000
-        connection = await asyncpg.connect(
-            self._settings.database_url,
-            timeout=timeout_s,
-            command_timeout=timeout_s,
-            server_settings=_SESSION,
-        )
+    def _hear(self, hint: str) -> None:
         try:
-            connection.add_termination_listener(lambda _: self._wake.set())
-            await connection.add_listener(CHANNEL, self._hear)
-            # nobody told us of what came before
-            self._look_at_all_at = 0.0
-            yield connection
-        finally:
-            connection.terminate()
-
-    def _hear(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        try:
-            shard, next_offset, _ = map(int, str(payload).split(":"))
+            shard, next_offset, _ = map(int, hint.split(":"))
         except ValueError:
-            _log.warning("%s: %.100r is no hint of ours", CHANNEL, payload)
+            _log.warning("%s: %.100r is no hint of ours", CHANNEL, hint)
             return
         self._hinted[shard] = next_offset
         self._wake.set()
