@@ -15,6 +15,8 @@ from api.wallets.intents import intended_for, settle
 from engine.sql import load_queries
 from projections.queries import reaching_database
 from schemas.customers import DeletedCustomer
+from schemas.entries import decode_entry
+from schemas.events import WalletCreated
 
 _MODELS: Final = ("wallets",)
 
@@ -40,7 +42,7 @@ async def delete_customer(services: Services, call: Call) -> DeletedCustomer:
 async def _settle_wallets(services: Services, call: Call, customer_id: str) -> None:
     """Have no wallet on its way, and all that there are in the read models, as far as is known.
 
-    Nothing is locked meanwhile. Raises ResourceMissingError.
+    Nothing is locked while there is anything to wait for. Raises ResourceMissingError.
     """
     async with transaction(services, call.deadline) as connection:
         await lock_customer(connection, call.owner, customer_id)
@@ -51,18 +53,31 @@ async def _settle_wallets(services: Services, call: Call, customer_id: str) -> N
 
 
 async def _deleted(services: Services, call: Call, customer_id: str) -> bool:
-    """Delete the customer, unless a wallet is on its way. Raises ConflictError for an open one."""
+    """Delete the customer, unless a wallet is on its way to being shown.
+
+    Raises ConflictError for an open one.
+    """
     async with transaction(services, call.deadline) as connection:
         await lock_customer(connection, call.owner, customer_id)
         # with the customer locked, no more can be intended
         if await intended_for(connection, customer_id):
             return False
-        await services.reads.caught_up(_MODELS, call.deadline)
+        if await _is_unshown(connection, customer_id):
+            return False
         await _refuse_open_wallets(connection, call, customer_id)
         await connection.execute(_QUERIES["bury"], customer_id, services.clock())
         await connection.execute(_QUERIES["forget_answer"], customer_id.removeprefix("cus_"))
         await record_change(connection, services, call, Change(customer_id, "deleted"))
     return True
+
+
+async def _is_unshown(connection: PoolConnectionProxy, customer_id: str) -> bool:
+    """Whether the log has a wallet of the customer that the read models lack."""
+    rows = await connection.fetch(_QUERIES["unshown"])
+    events = (decode_entry(row["data"]).event for row in rows)
+    return any(
+        isinstance(event, WalletCreated) and event.customer_id == customer_id for event in events
+    )
 
 
 async def _refuse_open_wallets(

@@ -1,3 +1,10 @@
+-- name: unshown
+-- The entries of wallets that were made since the read model of wallets was last brought forward.
+SELECT l.data
+  FROM live_checkpoints AS m
+  JOIN log AS l ON l.shard = m.shard AND l.position >= m.position
+ WHERE m.name = 'wallets' AND l.type = 'wallet_created';
+
 -- name: open_wallet
 -- A wallet of the owner's ($1, $2) customer ($3) that is not closed.
 SELECT wallet_id FROM wallets

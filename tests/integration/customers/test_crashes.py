@@ -295,14 +295,21 @@ async def test_a_deletion_sees_a_wallet_that_the_read_models_do_not_show_yet(
     assert wallet_id in refusal.json()["error"]
 
 
-async def test_a_deletion_looks_again_once_no_more_wallets_can_be_made(
+async def test_a_deletion_sees_a_wallet_that_was_made_since_it_looked(
     service: WalletService, client: httpx.AsyncClient, database: asyncpg.Connection
 ) -> None:
     customer = await create_customer(client)
-    async with a_deletion_at_its_end(service, client, database, customer["id"]) as (
-        deleting,
-        wallet_id,
-    ):
+    for shard in (0, 1):
+        await made_elsewhere(service, database, "cus_warmup", shard=shard)
+    await poll_async(lambda: _is_shown(database))
+    async with unshown(service, 1):
+        async with unshown(service, 0):
+            await made_elsewhere(service, database, "cus_first", shard=0)
+            deleting = asyncio.create_task(client.delete(f"/v1/customers/{customer['id']}"))
+            await asyncio.wait({deleting}, timeout=0.3)
+            wallet_id = await made_elsewhere(service, database, customer["id"], shard=1)
+        # what the first look lacked is shown by now, the wallet is not
+        await asyncio.wait({deleting}, timeout=0.5)
         assert not deleting.done()
     refusal = await deleting
     assert refusal.status_code == 409, refusal.text
@@ -313,41 +320,14 @@ async def test_no_wallet_is_begun_while_its_customer_is_being_deleted(
     service: WalletService, client: httpx.AsyncClient, database: asyncpg.Connection
 ) -> None:
     wanted = await attempt(client)
-    other = await create_customer(client)
-    async with a_deletion_at_its_end(
-        service, client, database, wanted.customer_id, other["id"]
-    ) as (deleting, _):
+    async with locked(service, "customer_audit"):
+        deleting = asyncio.create_task(client.delete(f"/v1/customers/{wanted.customer_id}"))
+        await poll_async(lambda: _is_locked(database, wanted.customer_id))
         asking = asyncio.create_task(wanted.ask(client, wanted.keys[0]))
         await asyncio.wait({asking}, timeout=0.3)
     deletion, opening = await asyncio.gather(deleting, asking)
     assert deletion.status_code == 200, deletion.text
     assert opening.status_code == 404, opening.text
-
-
-@asynccontextmanager
-async def a_deletion_at_its_end(
-    service: WalletService,
-    client: httpx.AsyncClient,
-    database: asyncpg.Connection,
-    customer_id: str,
-    owner_of_the_last: str | None = None,
-) -> AsyncIterator[tuple[asyncio.Task[httpx.Response], str]]:
-    """A deletion that has locked its customer, and a wallet made since it first looked at them.
-
-    The wallet is the customer's own unless another is named; it is not shown before the end.
-    """
-    for shard in (0, 1):
-        await made_elsewhere(service, database, "cus_warmup", shard=shard)
-    await poll_async(lambda: _is_shown(database))
-    async with unshown(service, 1):
-        async with unshown(service, 0):
-            await made_elsewhere(service, database, "cus_first", shard=0)
-            deleting = asyncio.create_task(client.delete(f"/v1/customers/{customer_id}"))
-            await asyncio.wait({deleting}, timeout=0.3)
-            last = owner_of_the_last or customer_id
-            wallet_id = await made_elsewhere(service, database, last, shard=1)
-        await poll_async(lambda: _is_locked(database, customer_id, deleting))
-        yield deleting, wallet_id
 
 
 @asynccontextmanager
@@ -370,13 +350,15 @@ async def _is_shown(database: asyncpg.Connection) -> bool:
     return not behind
 
 
-async def _is_locked(
-    database: asyncpg.Connection, customer_id: str, deleting: asyncio.Task[httpx.Response]
-) -> bool:
+async def _is_locked(database: asyncpg.Connection, customer_id: str) -> bool:
+    """Whether a change is waiting for the end of `locked`, with the customer in its hands."""
     free = await database.fetch(
         "SELECT FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED", customer_id
     )
-    return deleting.done() or not free
+    waiting = await database.fetch(
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%customer_audit%'"
+    )
+    return bool(waiting) and not free
 
 
 async def made_elsewhere(

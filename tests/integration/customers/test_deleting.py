@@ -1,7 +1,13 @@
 """Deleting customers, once every wallet of theirs is closed."""
 
-import httpx
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
+import httpx
+import pytest
+
+from api.reads import Reads
 from tests.support.customers import create_customer, create_wallet
 
 
@@ -50,3 +56,32 @@ async def test_a_customer_is_kept_while_a_wallet_is_not_closed(client: httpx.Asy
     assert (await client.get(path)).status_code == 200
     assert (await client.post(f"/v1/wallets/{frozen['id']}/close")).status_code == 200
     assert (await client.delete(path)).status_code == 200
+
+
+async def test_nobody_waits_for_a_deletion_that_waits_for_the_read_models(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await create_customer(client)
+    path = f"/v1/customers/{customer['id']}"
+    waits, may_go_on, caught_up = asyncio.Semaphore(0), asyncio.Semaphore(0), Reads.caught_up
+
+    async def held_up(reads: Reads, models: Sequence[str], deadline: float) -> None:
+        waits.release()
+        await may_go_on.acquire()
+        await caught_up(reads, models, deadline)
+
+    monkeypatch.setattr(Reads, "caught_up", held_up)
+    deleting = asyncio.create_task(client.delete(path))
+    while await _comes_before_the_end(waits.acquire(), deleting):
+        change = await client.patch(path, json={"name": "Ama"}, timeout=3)
+        assert change.status_code == 200, change.text
+        may_go_on.release()
+    assert (await deleting).status_code == 200
+
+
+async def _comes_before_the_end(
+    event: Coroutine[Any, Any, object], end: asyncio.Task[Any]
+) -> bool:
+    coming = asyncio.create_task(event)
+    await asyncio.wait({coming, end}, return_when=asyncio.FIRST_COMPLETED)
+    return coming.done() or not coming.cancel()
