@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from random import Random
 
-import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -18,6 +17,7 @@ import pytest_asyncio
 from bench.connection import basic
 from cli.stack import Stack
 from projections.verification import verify
+from tests.support.databases import connection_to
 from tests.support.http_books import check_books
 from tests.support.http_caller import Caller, Tally
 from tests.support.http_client import Books, Client, WalletBook
@@ -143,11 +143,10 @@ async def _hold_books_against(
     key: tuple[str, str],
     books: list[Books],
 ) -> None:
-    connection = await asyncpg.connect(deployment.settings.database_url)
-    try:
-        async with httpx.AsyncClient(base_url=deployment.url(0), auth=key, timeout=30) as client:
-            await check_books(client, connection, books)
-    finally:
-        await connection.close()
+    async with (
+        connection_to(deployment.settings.database_url) as connection,
+        httpx.AsyncClient(base_url=deployment.url(0), auth=key, timeout=30) as client,
+    ):
+        await check_books(client, connection, books)
     proof = await verify(deployment.settings)
     assert proof.passed, proof.first

@@ -11,7 +11,8 @@ import pytest_asyncio
 from engine.migrate import EditedMigrationError, MigrationFailedError, migrate
 from projections.install import DIRECTORIES, install
 from projections.models import PROJECTIONS
-from tests.support.read_models import connection_to, poll_async
+from tests.support.databases import connection_to
+from tests.support.polling import poll_async
 
 INSTALL = """
 import asyncio, json, sys

@@ -13,9 +13,10 @@ from engine.decider import evolve, expire_due
 from engine.wallet import LOTS_MAX
 from schemas.ids import transaction_id
 from schemas.money import AMOUNT_MAX
+from tests.support.databases import connection_to
 from tests.support.history import START, HistoryBuilder
 from tests.support.random_history import STEPS, play, random_history
-from tests.support.read_models import catch_up, connection_to, differences
+from tests.support.read_models import catch_up, differences
 
 SHARDS = count()
 """Each example of hypothesis has a shard of its own, so all can share a database."""

@@ -16,16 +16,11 @@ from projections.models import PROJECTIONS
 from projections.process import keep_up
 from projections.projector import advance, read_behind, take_in
 from projections.session import AWAY, connected
+from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
-from tests.support.polling import poll
+from tests.support.polling import poll, poll_async
 from tests.support.random_history import random_history
-from tests.support.read_models import (
-    connection_to,
-    differences,
-    is_caught_up,
-    poll_async,
-    positions,
-)
+from tests.support.read_models import differences, is_caught_up, positions
 
 RUN = """
 from engine.settings import load_settings

@@ -12,17 +12,11 @@ from api.install import install
 from projections.follower import Follower
 from projections.models import PROJECTIONS
 from projections.projector import Range, read_behind, take_in
+from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
-from tests.support.polling import poll
+from tests.support.polling import poll, poll_async
 from tests.support.random_history import random_history
-from tests.support.read_models import (
-    catch_up,
-    connection_to,
-    differences,
-    is_caught_up,
-    poll_async,
-    positions,
-)
+from tests.support.read_models import catch_up, differences, is_caught_up, positions
 
 WALLETS = PROJECTIONS["wallets"]
 GATE = 4711

@@ -22,16 +22,11 @@ from projections.models import PROJECTIONS
 from projections.process import keep_up
 from projections.projector import read_behind, take_in
 from projections.rebuild import rebuild
+from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
+from tests.support.polling import poll_async
 from tests.support.random_history import random_history
-from tests.support.read_models import (
-    catch_up,
-    connection_to,
-    differences,
-    is_caught_up,
-    poll_async,
-    positions,
-)
+from tests.support.read_models import catch_up, differences, is_caught_up, positions
 
 
 @pytest_asyncio.fixture

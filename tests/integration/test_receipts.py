@@ -1,6 +1,5 @@
 """A receipt, that is a partition and an offset, leads to exactly one outcome."""
 
-import asyncpg
 import pytest
 
 from engine.migrate import migrate
@@ -15,6 +14,7 @@ from engine.receipts import (
 )
 from schemas.commands import Close, CreateWallet, Debit, TopUp
 from schemas.events import Closed, Debited
+from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
 
 DEBIT = Debit(wallet_id="wal_a", reference="d1", amount=70)
@@ -23,9 +23,8 @@ DEBIT = Debit(wallet_id="wal_a", reference="d1", amount=70)
 @pytest.fixture
 async def connection(database_url):
     await migrate(database_url)
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+    async with connection_to(database_url) as connection:
+        yield connection
 
 
 def opened(shard=0):

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from engine import log
@@ -18,6 +17,7 @@ from engine.replay import (
     wallet_at,
 )
 from engine.sql import load_queries
+from tests.support.databases import connection_to
 from tests.support.history import START, HistoryBuilder
 
 PARTITIONS = 4
@@ -28,9 +28,8 @@ HOME = 2  # of wal_a among 4
 @pytest.fixture
 async def connection(database_url):
     await migrate(database_url)
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+    async with connection_to(database_url) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The embedded Kafka and PostgreSQL: they serve, keep data, and never outlive their owner."""
 
-import contextlib
 import json
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 
 from cli.stack import ManagedProcess, Stack
 from cli.stack.errors import DataDirInUseError, StartError
+from tests.support.databases import connection_to
 from tests.support.polling import poll
 from tests.support.topics import TopicNames, create_topics
 
@@ -42,25 +42,16 @@ def data_dir():
         yield Path(directory)
 
 
-@contextlib.asynccontextmanager
-async def connected(url):
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 async def write(bootstrap, url, topic, text):
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         await producer.send_and_wait(topic, text.encode(), partition=0)
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         await connection.execute("CREATE TABLE IF NOT EXISTS kept (text text)")
         await connection.execute("INSERT INTO kept VALUES ($1)", text)
 
 
 async def read(bootstrap, url, topic):
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         rows = await connection.fetch("SELECT text FROM kept")
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         partition = TopicPartition(topic, 0)
@@ -81,14 +72,14 @@ async def test_each_test_has_an_empty_database_and_may_make_topics(
 
 
 async def test_nothing_is_given_up_for_speed(database_url):
-    async with connected(database_url) as connection:
+    async with connection_to(database_url) as connection:
         assert await connection.fetchval("SHOW fsync") == "on"
         assert await connection.fetchval("SHOW synchronous_commit") == "on"
         assert await connection.fetchval("SHOW full_page_writes") == "on"
 
 
 async def test_our_role_is_no_superuser_and_nobody_else_gets_in(database_url):
-    async with connected(database_url) as connection:
+    async with connection_to(database_url) as connection:
         assert await connection.fetchval("SHOW is_superuser") == "off"
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="pg_hba"):
         await asyncpg.connect(database_url, user="postgres")

@@ -19,9 +19,7 @@ from engine.topics import (
 def settings(kafka_bootstrap, topic_names):
     return Settings(
         kafka_bootstrap=kafka_bootstrap,
-        commands_topic=topic_names.commands,
-        events_topic=topic_names.events,
-        dead_letters_topic=topic_names.dead_letters,
+        **topic_names.settings,
         partitions=3,
     )
 

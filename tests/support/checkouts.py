@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from engine.kafka import client_options
 from schemas.commands import AnyCommand, Close, CreateWallet, Freeze, encode_command
 from schemas.ids import Owner
+from tests.support.databases import connection_to
 from tests.support.wallet_service import SANDBOX, WalletService
 
 REDIRECT_URL = "https://shop.example/paid?order=7&tag=a%20b#top"
@@ -141,8 +142,5 @@ class Checkouts:
         return rows[0][0] if rows else None
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.service.settings.database_url)
-        try:
+        async with connection_to(self.service.settings.database_url) as connection:
             return await connection.fetch(query, *arguments)
-        finally:
-            await connection.close()

@@ -16,9 +16,16 @@ async def fresh_database(server_url: str) -> AsyncIterator[str]:
     await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def _execute(url: str, statement: str) -> None:
+@asynccontextmanager
+async def connection_to(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that is closed at the end."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(statement)
+        yield connection
     finally:
         await connection.close()
+
+
+async def _execute(url: str, statement: str) -> None:
+    async with connection_to(url) as connection:
+        await connection.execute(statement)

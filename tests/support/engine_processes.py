@@ -14,7 +14,7 @@ from cli.processes import service_argv
 from cli.stack import ManagedProcess, Stack
 from engine.migrate import migrate
 from engine.settings import Settings
-from tests.support.databases import fresh_database
+from tests.support.databases import connection_to, fresh_database
 from tests.support.ledger_audit import audit
 from tests.support.load import Load
 from tests.support.polling import poll
@@ -50,10 +50,7 @@ class Deployment:
             settings = Settings(
                 database_url=database_url,
                 kafka_bootstrap=stack.kafka_bootstrap,
-                commands_topic=names.commands,
-                events_topic=names.events,
-                dead_letters_topic=names.dead_letters,
-                group=names.group,
+                **names.settings,
                 partitions=PARTITIONS,
                 session_timeout_ms=2_000,
                 batch_commands_max=40,
@@ -81,11 +78,8 @@ class Deployment:
         return Load(self.settings, partitions=PARTITIONS, seed=seed, **options)
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.settings.database_url)
-        try:
+        async with connection_to(self.settings.database_url) as connection:
             return await connection.fetch(query, *arguments)
-        finally:
-            await connection.close()
 
     async def until(self, query: str, *arguments: Any, timeout_s: float = 20.0) -> None:
         """Wait until each row of a query says true, through whatever outage there is."""

@@ -17,7 +17,7 @@ from cli.processes import service_argv
 from cli.stack import ManagedProcess, Stack
 from cli.stack.ports import free_port
 from engine.settings import Settings
-from tests.support.databases import fresh_database
+from tests.support.databases import connection_to, fresh_database
 from tests.support.query_api import SECRET_KEYS
 from tests.support.topics import TopicNames, create_topics, delete_topics
 from tests.support.wallet_command import environment
@@ -56,10 +56,7 @@ class HttpDeployment:
             settings = Settings(
                 database_url=database_url,
                 kafka_bootstrap=stack.kafka_bootstrap,
-                commands_topic=names.commands,
-                events_topic=names.events,
-                dead_letters_topic=names.dead_letters,
-                group=names.group,
+                **names.settings,
                 secret_keys=SECRET_KEYS,
                 session_timeout_ms=2_000,
             ).model_copy(update=changes)
@@ -139,11 +136,8 @@ class HttpDeployment:
         ]
 
     async def _fetch(self, query: str) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.settings.database_url)
-        try:
+        async with connection_to(self.settings.database_url) as connection:
             return await connection.fetch(query)
-        finally:
-            await connection.close()
 
     def logs(self) -> str:
         """What each process has warned of, at last."""

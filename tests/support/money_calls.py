@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import asyncpg
 import httpx
 
 from tests.support.customers import create_customer, create_wallet
+from tests.support.databases import connection_to
 
 DEBIT = {"amount": 500, "description": "10 SMS messages sent", "reference": "sms_batch_8821"}
 """The body of the reference's own example."""
@@ -46,20 +46,14 @@ async def balance(client: httpx.AsyncClient, wallet_id: str) -> int:
 
 async def entries_of(database_url: str, wallet_id: str) -> list[str]:
     """The types of a wallet's entries, in their order."""
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connection_to(database_url) as connection:
         rows = await connection.fetch(
             "SELECT type FROM log WHERE wallet_id = $1 ORDER BY position", wallet_id
         )
         return [row["type"] for row in rows]
-    finally:
-        await connection.close()
 
 
 async def records_decided(database_url: str) -> int:
     """How many records of the commands topic have been decided."""
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connection_to(database_url) as connection:
         return int(await connection.fetchval("SELECT sum(next_offset) FROM shards"))
-    finally:
-        await connection.close()

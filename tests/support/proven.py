@@ -1,6 +1,6 @@
 """A database that everything is right about, and ways to make one thing wrong.
 
-proven = await Proven.write(database_url, history)
+proven = await Proven.write(connection, history)
 await proven.edit_entry(40, amount=1)
 assert (await proven.verify()).first.position == 40
 """

@@ -1,4 +1,4 @@
-"""A query API in the test's own process, over real HTTP, and what it reads."""
+"""An API in the test's own process, over real HTTP, and what it reads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,11 +14,11 @@ from api.reads import utc_now
 from api.secret_keys import SecretKeys
 from api.server import serve
 from engine.settings import Settings
-from projections.catalog import find_live
 from projections.models import PROJECTIONS
-from projections.projector import read_behind, take_in
 from schemas.ids import Owner
+from tests.support.databases import connection_to
 from tests.support.history import START, HistoryBuilder
+from tests.support.read_models import catch_up
 
 
 class StandingClock:
@@ -43,8 +43,7 @@ async def create_credentials(
 
     Good for nothing where the database has no tables yet.
     """
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connection_to(database_url) as connection:
         if await connection.fetchval("SELECT to_regclass('merchants') IS NULL"):
             return "0" * 12, "0" * 64
         await connection.execute(
@@ -59,8 +58,6 @@ async def create_credentials(
             **{"label": "tests", "requests_per_second": 100_000} | key,
         )
         return made.client_id, made.client_secret
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager
@@ -99,11 +96,7 @@ async def running_api(
 
 async def project(connection: asyncpg.Connection, *names: str) -> None:
     """Bring these read models (all) up to the log, and tell listeners."""
-    for projection in (PROJECTIONS[name] for name in names or PROJECTIONS):
-        live = await find_live(connection, projection)
-        while behind := await read_behind(connection, projection, live.generation):
-            for entries in behind:
-                assert await take_in(connection, projection, live.generation, entries)
+    await catch_up(connection, [PROJECTIONS[name] for name in names or PROJECTIONS])
     await connection.execute("SELECT pg_notify('wallet_models', '0')")
 
 

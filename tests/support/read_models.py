@@ -1,25 +1,11 @@
 """Read models in tests: filled without a process, and held against a replay."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-
 import asyncpg
 
 from projections.catalog import find_live
 from projections.comparison import compare_shard, live_sources
 from projections.models import PROJECTIONS, Projection
 from projections.projector import read_behind, take_in
-
-
-@asynccontextmanager
-async def connection_to(url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def catch_up(
@@ -58,12 +44,3 @@ async def is_caught_up(connection: asyncpg.Connection) -> bool:
     return bool(
         await connection.fetchval("SELECT bool_and(position = log_position) FROM live_checkpoints")
     )
-
-
-async def poll_async(condition: Callable[[], Awaitable[object]], timeout_s: float = 20.0) -> None:
-    """As tests.support.polling.poll, for a condition that has to be awaited."""
-    deadline = time.monotonic() + timeout_s
-    while not await condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not true within {timeout_s:.0f} s")
-        await asyncio.sleep(0.02)

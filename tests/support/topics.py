@@ -24,6 +24,16 @@ class TopicNames:
         )
 
     @property
+    def settings(self) -> dict[str, str]:
+        """What the settings call them."""
+        return {
+            "commands_topic": self.commands,
+            "events_topic": self.events,
+            "dead_letters_topic": self.dead_letters,
+            "group": self.group,
+        }
+
+    @property
     def topics(self) -> tuple[str, ...]:
         return (self.commands, self.events, self.dead_letters)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import asyncpg
 import httpx
 
 from api.install import install
@@ -17,9 +16,9 @@ from engine.fit import register_topology
 from engine.settings import Settings
 from projections.process import keep_up
 from schemas.ids import Owner
-from tests.support.databases import fresh_database
+from tests.support.databases import connection_to, fresh_database
+from tests.support.polling import poll_async
 from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
-from tests.support.read_models import poll_async
 from tests.support.topics import TopicNames, create_topics, delete_topics
 
 SANDBOX = Owner("mch_1", "sandbox")
@@ -54,10 +53,7 @@ async def wallet_service(
             **{
                 "database_url": url,
                 "kafka_bootstrap": stack.kafka_bootstrap,
-                "commands_topic": names.commands,
-                "events_topic": names.events,
-                "dead_letters_topic": names.dead_letters,
-                "group": names.group,
+                **names.settings,
                 "secret_keys": SECRET_KEYS,
                 "api_port": 0,
             }
@@ -87,11 +83,8 @@ async def running_engine(settings: Settings) -> AsyncIterator[None]:
 
 
 async def _claims(settings: Settings) -> dict[int, int]:
-    connection = await asyncpg.connect(settings.database_url)
-    try:
+    async with connection_to(settings.database_url) as connection:
         return dict(await connection.fetch("SELECT shard, epoch FROM shards"))
-    finally:
-        await connection.close()
 
 
 async def _all_claimed_since(settings: Settings, before: dict[int, int]) -> bool:

@@ -7,17 +7,16 @@ import pytest_asyncio
 
 from api.access.keys import create_merchant
 from api.install import install
-
-MERCHANT = "mch_1"
+from tests.support.authentication import MERCHANT
+from tests.support.databases import connection_to
 
 
 @pytest_asyncio.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await install(database_url)
-    connection = await asyncpg.connect(database_url)
-    await create_merchant(connection, "Ama's Messages", "GHS", MERCHANT)
-    yield connection
-    await connection.close()
+    async with connection_to(database_url) as connection:
+        await create_merchant(connection, "Ama's Messages", "GHS", MERCHANT)
+        yield connection
 
 
 @pytest_asyncio.fixture

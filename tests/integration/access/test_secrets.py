@@ -7,8 +7,7 @@ from hashlib import sha256
 
 from api.access.keys import PURPOSE, create_key, find_key, list_keys, revoke_key, roll_key
 from api.secret_keys import SecretKeys
-from tests.integration.access.conftest import MERCHANT
-from tests.support.authentication import NEW, OLD, ApiProcess
+from tests.support.authentication import MERCHANT, NEW, OLD, ApiProcess
 
 KEYS = SecretKeys((OLD,))
 HOUR = timedelta(hours=1)

@@ -10,8 +10,7 @@ import pytest
 import api.access.verified
 from api.access.keys import create_key, revoke_key, roll_key
 from api.secret_keys import SecretKey, SecretKeys
-from tests.integration.access.conftest import MERCHANT
-from tests.support.authentication import NEW, OLD, ApiProcess
+from tests.support.authentication import MERCHANT, NEW, OLD, ApiProcess
 from tests.support.polling import poll
 
 KEYS = SecretKeys((OLD,))

@@ -8,15 +8,15 @@ import pytest
 import pytest_asyncio
 
 from api.install import install
+from tests.support.databases import connection_to
 from tests.support.query_api import StandingClock, running_api
 
 
 @pytest_asyncio.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await install(database_url)
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+    async with connection_to(database_url) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -6,17 +6,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest_asyncio
 
-from cli.stack import Stack
 from tests.support.query_api import running_api
-from tests.support.wallet_service import SANDBOX, WalletService, wallet_service
+from tests.support.wallet_service import SANDBOX, WalletService
 
 ROUNDS = 15
-
-
-@pytest_asyncio.fixture(scope="module")
-async def service(stack: Stack) -> AsyncIterator[WalletService]:
-    async with wallet_service(stack) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module")

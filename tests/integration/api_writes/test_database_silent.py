@@ -19,6 +19,8 @@ DEADLINE_S = 2.0
 LATE_S = 2.0
 """What an answer may take beyond the deadline on a machine that is busy."""
 
+SAFE = "A retry with the same reference, or the same Idempotency-Key, is safe."
+
 TIMES = 6
 """How often everything is asked for: the connections of all pools are taken long before."""
 
@@ -31,7 +33,12 @@ async def _api_behind_network(
         wallet_service(stack, with_engine=False) as service,
         SilentNetwork(service.settings.database_url).running() as network,
     ):
-        own = service.settings.model_dump() | {"api_deadline_ms": int(DEADLINE_S * 1000)}
+        deadline_ms = int(DEADLINE_S * 1000)
+        # the same, as they are by default: whichever is over first, nobody is late
+        own = service.settings.model_dump() | {
+            "api_deadline_ms": deadline_ms,
+            "database_timeout_ms": deadline_ms,
+        }
         del own["database_url"]
         try:
             async with running_api(network.url, owner=SANDBOX, **own) as client:
@@ -85,6 +92,10 @@ async def test_every_request_is_answered_in_time_and_leaves_nothing(stack: Stack
         assert time.monotonic() - began < DEADLINE_S + LATE_S
         # who has pressed Pay is sent to the page, which says how it is
         assert {answer.status_code for answer in answers} <= {503, 303}
+        for answer in answers:
+            if answer.status_code == 503 and answer.request.url.path.startswith("/v"):
+                tells = SAFE in answer.text
+                assert tells == (answer.request.method != "GET"), answer.text
         # a statement may take as long as a request, and its cancellation as well
         await poll(lambda: _tasks() < before + TIMES, timeout_s=4 * DEADLINE_S)
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
-import asyncpg
 import httpx
 import pytest
 
@@ -17,8 +16,9 @@ from cli.stack import Stack
 from engine import batch
 from engine.decider import Decision
 from schemas.commands import AnyCommand
+from tests.support.databases import connection_to
 from tests.support.money_calls import DEBIT, balance, debit, entries_of, open_wallet
-from tests.support.read_models import poll_async
+from tests.support.polling import poll_async
 from tests.support.wallet_service import WalletService, running_engine, wallet_service
 
 DEADLINE_S = 2.0
@@ -104,11 +104,8 @@ _IS_KEPT = "SELECT status = 200 FROM idempotency_keys WHERE key = $1"
 
 
 async def _value(service: WalletService, query: str, key: str) -> object:
-    connection = await asyncpg.connect(service.settings.database_url)
-    try:
+    async with connection_to(service.settings.database_url) as connection:
         return await connection.fetchval(query, key)
-    finally:
-        await connection.close()
 
 
 async def _send_and_disconnect(service: WalletService, wallet_id: str, key: str) -> None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from schemas.ids import Owner
 from tests.support.customers import create_customer
+from tests.support.databases import connection_to
 from tests.support.money_calls import (
     DEBIT,
     balance,
@@ -41,9 +42,8 @@ async def other_process(service: WalletService) -> AsyncIterator[httpx.AsyncClie
 
 @pytest_asyncio.fixture
 async def database(service: WalletService) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(service.settings.database_url)
-    yield connection
-    await connection.close()
+    async with connection_to(service.settings.database_url) as connection:
+        yield connection
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

@@ -11,6 +11,7 @@ from cli.processes import service_argv
 from cli.stack import Stack
 from engine.settings import Settings
 from engine.topics import create_topics
+from tests.support.databases import connection_to
 from tests.support.query_api import SECRET_KEYS
 from tests.support.topics import TopicNames
 from tests.support.wallet_command import environment
@@ -24,10 +25,7 @@ def settings(database_url: str, kafka_bootstrap: str, topic_names: TopicNames) -
     return Settings(
         database_url=database_url,
         kafka_bootstrap=kafka_bootstrap,
-        commands_topic=topic_names.commands,
-        events_topic=topic_names.events,
-        dead_letters_topic=topic_names.dead_letters,
-        group=topic_names.group,
+        **topic_names.settings,
         partitions=PARTITIONS,
         session_timeout_ms=3_000,
         secret_keys=SECRET_KEYS,
@@ -48,9 +46,8 @@ async def with_topics(migrated: Settings) -> Settings:
 
 @pytest_asyncio.fixture
 async def connection(migrated: Settings) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(migrated.database_url)
-    yield connection
-    await connection.close()
+    async with connection_to(migrated.database_url) as connection:
+        yield connection
 
 
 @pytest_asyncio.fixture

@@ -1,21 +1,15 @@
-"""One whole service for the tests of a module; each test makes wallets of its own."""
+"""What is in the rows, beside what the service says."""
 
 from collections.abc import AsyncIterator
 
-import httpx
-import pytest
+import asyncpg
 import pytest_asyncio
 
-from cli.stack import Stack
-from tests.support.wallet_service import WalletService, wallet_service
+from tests.support.databases import connection_to
+from tests.support.wallet_service import WalletService
 
 
-@pytest_asyncio.fixture(scope="module")
-async def service(stack: Stack) -> AsyncIterator[WalletService]:
-    async with wallet_service(stack) as running:
-        yield running
-
-
-@pytest.fixture
-def client(service: WalletService) -> httpx.AsyncClient:
-    return service.client
+@pytest_asyncio.fixture
+async def database(service: WalletService) -> AsyncIterator[asyncpg.Connection]:
+    async with connection_to(service.settings.database_url) as connection:
+        yield connection

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import httpx
 
 from tests.support.customers import create_customer, create_wallet
+from tests.support.databases import connection_to
 from tests.support.query_api import create_credentials
 from tests.support.wallet_service import SANDBOX, WalletService
 
@@ -14,13 +14,10 @@ PERSONAL = {"email": "audited@example.com", "name": "Audrey Tetteh", "phone": "+
 
 
 async def _audit(service: WalletService, customer_id: str) -> list[dict[str, Any]]:
-    connection = await asyncpg.connect(service.settings.database_url)
-    try:
+    async with connection_to(service.settings.database_url) as connection:
         rows = await connection.fetch(
             "SELECT * FROM customer_audit WHERE customer_id = $1 ORDER BY id", customer_id
         )
-    finally:
-        await connection.close()
     return [dict(row) for row in rows]
 
 

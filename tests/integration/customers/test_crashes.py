@@ -19,8 +19,9 @@ from cli.stack.ports import free_port
 from engine.topology import home
 from schemas.commands import CreateWallet, encode_command
 from tests.support.customers import create_customer
+from tests.support.databases import connection_to
+from tests.support.polling import poll_async
 from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
-from tests.support.read_models import poll_async
 from tests.support.wallet_command import environment
 from tests.support.wallet_service import SANDBOX, WalletService, wallet_service
 
@@ -34,25 +35,15 @@ async def service(stack: Stack) -> AsyncIterator[WalletService]:
         yield running
 
 
-@pytest_asyncio.fixture
-async def database(service: WalletService) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(service.settings.database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 @asynccontextmanager
 async def locked(service: WalletService, table: str) -> AsyncIterator[None]:
     """Nobody changes a row of the table meanwhile."""
-    connection = await asyncpg.connect(service.settings.database_url)
-    try:
-        async with connection.transaction():
-            await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-            yield
-    finally:
-        await connection.close()
+    async with (
+        connection_to(service.settings.database_url) as connection,
+        connection.transaction(),
+    ):
+        await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        yield
 
 
 async def sent(service: WalletService) -> int:
@@ -333,16 +324,15 @@ async def test_no_wallet_is_begun_while_its_customer_is_being_deleted(
 @asynccontextmanager
 async def unshown(service: WalletService, shard: int) -> AsyncIterator[None]:
     """What the shard's log has is not taken into the wallets meanwhile."""
-    connection = await asyncpg.connect(service.settings.database_url)
-    try:
-        async with connection.transaction():
-            rows = await connection.fetch(
-                "SELECT FROM checkpoints WHERE name = 'wallets' AND shard = $1 FOR UPDATE", shard
-            )
-            assert rows
-            yield
-    finally:
-        await connection.close()
+    async with (
+        connection_to(service.settings.database_url) as connection,
+        connection.transaction(),
+    ):
+        rows = await connection.fetch(
+            "SELECT FROM checkpoints WHERE name = 'wallets' AND shard = $1 FOR UPDATE", shard
+        )
+        assert rows
+        yield
 
 
 async def _is_shown(database: asyncpg.Connection) -> bool:

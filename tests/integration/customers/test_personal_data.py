@@ -2,38 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-import pytest_asyncio
 
 from cli.stack import Stack
 from tests.support.customers import create_customer, create_wallet
 from tests.support.ledger_audit import read_topic
-from tests.support.read_models import poll_async
-from tests.support.wallet_service import WalletService, wallet_service
+from tests.support.polling import poll_async
+from tests.support.wallet_service import WalletService
 
 EMAIL, NAME, PHONE, NOTE = "zinabu@example.com", "Zinabu Quartey", "+233209998877", "limps"
 CHANGED = {"email": "quartey@example.com", "name": "Quartey Zinabu", "phone": "+233208887766"}
 PERSONAL = ("zinabu", "quartey", "209998877", "208887766", "limps")
-
-
-@pytest_asyncio.fixture(scope="module")
-async def service(stack: Stack) -> AsyncIterator[WalletService]:
-    async with wallet_service(stack) as running:
-        yield running
-
-
-@pytest_asyncio.fixture
-async def database(service: WalletService) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(service.settings.database_url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def found_in(text: str) -> list[str]:

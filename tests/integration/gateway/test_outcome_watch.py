@@ -14,9 +14,9 @@ from engine.receipts import Accepted, Outcome, OutcomeMissingError, Receipt
 from engine.receipts import resolve_many as really_resolve
 from engine.settings import Settings
 from schemas.commands import Debit
+from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
-from tests.support.polling import poll
-from tests.support.read_models import poll_async
+from tests.support.polling import poll, poll_async
 
 NEVER_S = 3600.0
 SOON_S = 20.0
@@ -25,9 +25,8 @@ SOON_S = 20.0
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await migrate(database_url)
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
+    async with connection_to(database_url) as connection:
+        yield connection
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""One whole service, and three owners who must know nothing of each other."""
+"""Three owners of one service, who must know nothing of each other."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -6,17 +6,10 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest_asyncio
 
-from cli.stack import Stack
 from schemas.ids import Owner
-from tests.support.wallet_service import SANDBOX, WalletService, wallet_service
+from tests.support.wallet_service import SANDBOX, WalletService
 
 OTHER_MERCHANT = Owner("mch_2", "sandbox")
-
-
-@pytest_asyncio.fixture(scope="module")
-async def service(stack: Stack) -> AsyncIterator[WalletService]:
-    async with wallet_service(stack) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module")

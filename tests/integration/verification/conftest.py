@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from api.install import install
 from cli.stack import Stack
-from tests.support.databases import fresh_database
+from tests.support.databases import connection_to, fresh_database
 from tests.support.history import HistoryBuilder
 from tests.support.proven import Proven, busy_history
 
@@ -16,12 +16,10 @@ from tests.support.proven import Proven, busy_history
 @pytest_asyncio.fixture(scope="session")
 async def written(stack: Stack) -> AsyncIterator[tuple[asyncpg.Connection, HistoryBuilder]]:
     history = busy_history()
-    async with fresh_database(stack.database_url) as url:
-        connection = await asyncpg.connect(url)
+    async with fresh_database(stack.database_url) as url, connection_to(url) as connection:
         await install(url)
         await Proven.write(connection, history)
         yield connection, history
-        await connection.close()
 
 
 @pytest_asyncio.fixture

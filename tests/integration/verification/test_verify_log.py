@@ -8,8 +8,7 @@ import pytest
 
 from api.install import install
 from engine.settings import Settings
-from projections.verification import CHECKS, Proof, VerificationError, verify
-from projections.verification.findings import CheckResult
+from projections.verification import CHECKS, VerificationError, verify
 from schemas.digests import body_digest, command_id
 from schemas.entries import encode_entry
 from schemas.events import (
@@ -23,29 +22,11 @@ from schemas.events import (
     WrittenOff,
 )
 from schemas.instants import from_microseconds
+from tests.support.findings import assert_found, check, failed
 from tests.support.history import HistoryBuilder
 from tests.support.proven import Proven, busy_history
 
 LOG_CHECKS = set(CHECKS) - {"commands_topic", "events_topic"}
-
-
-def check(proof: Proof, name: str) -> CheckResult:
-    return next(result for result in proof.checks if result.name == name)
-
-
-def failed(proof: Proof) -> set[str]:
-    return {result.name for result in proof.checks if result.failed}
-
-
-def assert_found(proof: Proof, name: str, position: int | None) -> None:
-    """The check failed, and this is the first wrong position that it named."""
-    assert not proof.passed
-    assert proof.first is not None
-    findings = check(proof, name).findings
-    assert findings, f"{name} found nothing; {failed(proof)} did: {proof.first}"
-    assert min(finding.position or 0 for finding in findings) == (position or 0), findings[0]
-    if position is not None:
-        assert proof.first.position == position, proof.first
 
 
 async def test_what_is_right_passes_every_check(proven):

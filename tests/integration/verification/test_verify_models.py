@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.verification.test_verify_log import check, failed
+from tests.support.findings import check, failed
 
 EDITS = {
     "a balance": ("wallets", "UPDATE wallets_1 SET balance = balance + 1 WHERE wallet_id = $1"),

@@ -4,7 +4,7 @@ import msgspec
 
 from engine.wallet import decode_wallet, encode_wallet
 from schemas.events import Credited
-from tests.integration.verification.test_verify_log import assert_found, check, failed
+from tests.support.findings import assert_found, check, failed
 
 
 async def test_a_right_edge_that_was_changed(proven):

@@ -19,9 +19,9 @@ from engine.topology import home
 from projections.verification import Proof, TopicsUnreachableError, verify, verify_through
 from schemas.entries import Entry
 from schemas.events import Debited
-from tests.integration.verification.test_verify_log import check, failed
 from tests.support.databases import fresh_database
 from tests.support.engines import Service, service
+from tests.support.findings import check, failed
 from tests.support.history import HistoryBuilder
 from tests.support.payloads import create, credit, debit, payload, topup
 from tests.support.proven import Proven, project
@@ -61,10 +61,7 @@ async def finished(stack: Stack) -> AsyncIterator[Run]:
         settings = Settings(
             database_url=url,
             kafka_bootstrap=stack.kafka_bootstrap,
-            commands_topic=names.commands,
-            events_topic=names.events,
-            dead_letters_topic=names.dead_letters,
-            group=names.group,
+            **names.settings,
             session_timeout_ms=3_000,
         )
         async with service(settings, PARTITIONS) as running:

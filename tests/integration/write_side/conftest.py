@@ -23,10 +23,7 @@ async def running(
     settings = Settings(
         database_url=database_url,
         kafka_bootstrap=kafka_bootstrap,
-        commands_topic=topic_names.commands,
-        events_topic=topic_names.events,
-        dead_letters_topic=topic_names.dead_letters,
-        group=topic_names.group,
+        **topic_names.settings,
         session_timeout_ms=3_000,
     )
     await migrate(database_url)

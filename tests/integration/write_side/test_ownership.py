@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import asyncpg
 import pytest
 from aiokafka.errors import CommitFailedError
 
@@ -10,6 +9,7 @@ from engine.consumer import CommandConsumer, PartitionMembership
 from engine.fit import register_topology
 from engine.log import ShardLog
 from engine.topology import home
+from tests.support.databases import connection_to
 from tests.support.engines import Service, wallets_at_home_in
 from tests.support.payloads import create, topup
 from tests.support.polling import poll
@@ -78,8 +78,7 @@ async def test_a_claim_that_waits_for_a_lock_does_not_cost_the_membership(
     settings = running.with_settings(session_timeout_ms=1_000)
     await register_topology(settings)
     await running.send_commands(create(W), wallet_id=W)
-    other = await asyncpg.connect(settings.database_url)
-    try:
+    async with connection_to(settings.database_url) as other:
         lock = other.transaction()
         await lock.start()
         await other.execute("SELECT FROM shards FOR UPDATE")
@@ -95,8 +94,6 @@ async def test_a_claim_that_waits_for_a_lock_does_not_cost_the_membership(
             await lock.rollback()
             await running.decided()
             assert (await running.shard())["epoch"] == 1
-    finally:
-        await other.close()
     assert assignments == [1]
 
 
@@ -168,23 +165,20 @@ async def test_engines_that_come_and_go_under_load_lose_and_double_nothing(
 async def test_one_shard_waits_and_the_other_goes_on(running: Service) -> None:
     waiting, going = spread(2)
     assert (home(waiting, 2), home(going, 2)) == (0, 1)
-    other = await asyncpg.connect(running.settings.database_url)
-    try:
-        async with running.engine(queue_commands_max=5, batch_commands_max=5):
-            await running.until("SELECT bool_and(epoch = 1) FROM shards")
-            lock = other.transaction()
-            await lock.start()
-            await other.execute("SELECT FROM shards WHERE shard = 0 FOR UPDATE")
-            await load(running)
-            await running.until(
-                "SELECT next_offset = $1 FROM shards WHERE shard = 1", TOPUPS // 2 + 1
-            )
-            assert (await running.shard(0))["next_offset"] == 0
-            await lock.rollback()
-            await load(running, TOPUPS // 2)
-            await running.decided()
-    finally:
-        await other.close()
+    async with (
+        connection_to(running.settings.database_url) as other,
+        running.engine(queue_commands_max=5, batch_commands_max=5),
+    ):
+        await running.until("SELECT bool_and(epoch = 1) FROM shards")
+        lock = other.transaction()
+        await lock.start()
+        await other.execute("SELECT FROM shards WHERE shard = 0 FOR UPDATE")
+        await load(running)
+        await running.until("SELECT next_offset = $1 FROM shards WHERE shard = 1", TOPUPS // 2 + 1)
+        assert (await running.shard(0))["next_offset"] == 0
+        await lock.rollback()
+        await load(running, TOPUPS // 2)
+        await running.decided()
     await assert_decided_once_in_order(running)
 
 

@@ -1,4 +1,4 @@
-"""One whole service for the tests of a module; each test makes wallets of its own."""
+"""One whole service for the tests of a module that ask for it; each makes things of its own."""
 
 from collections.abc import AsyncIterator
 
