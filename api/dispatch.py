@@ -17,8 +17,8 @@ from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
 from api.deadlines import Deadline, in_time
-from api.errors import ApiError, ResourceMissingError
-from api.idempotency import Answer, IdempotencyKeys, read_key, request_digest
+from api.errors import ApiError, ResourceMissingError, UnavailableError
+from api.idempotency import Answer, IdempotencyKeys, read_key, request_text
 from api.parameters import AnyRequest, read_query
 from api.services import Services
 from api.versions import Version
@@ -33,7 +33,7 @@ class Dispatcher:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._keys = IdempotencyKeys(services.rows)
+        self._keys = IdempotencyKeys(services.rows, services.secret_keys)
         self._cursors = Cursors(services.secret_keys)
 
     def route(self, version: Version, operation: Operation) -> HTTPRouteHandler:
@@ -90,16 +90,16 @@ class Dispatcher:
         key = read_key(request) if operation.method == "POST" else None
         if key is None:
             return await give(effect_id)
-        digest = request_digest(operation.method, request.scope["path"], data)
-        return await self._keys.answer(principal.owner, key, digest, effect_id, give)
+        text = request_text(operation.method, request.scope["path"], data)
+        return await self._keys.answer(principal.owner, key, text, effect_id, give)
 
     async def _give(self, version: Version, operation: Operation, call: Call) -> Answer:
         try:
             result = await operation.handle(self._services, call)
         except ApiError as error:
-            return failure(version, error)
+            return failure(version, error, operation.method)
         except UnknownCursorError:
-            return failure(version, anchor_missing(call.query))
+            return failure(version, anchor_missing(call.query), operation.method)
         presented = version.present(operation, call, result)
         return Answer(operation.status, msgspec.json.encode(presented))
 
@@ -110,8 +110,10 @@ def _check_ids(path: dict[str, str]) -> None:
             raise ResourceMissingError(name.removesuffix("_id"), value)
 
 
-def failure(version: Version, error: ApiError) -> Answer:
+def failure(version: Version, error: ApiError, method: str) -> Answer:
     """The answer that tells of an error."""
+    if isinstance(error, UnavailableError) and method != "GET":
+        error = error.of_a_write()
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)

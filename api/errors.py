@@ -33,6 +33,7 @@ from http import HTTPStatus
 from typing import ClassVar, Final
 
 _NAME_SHOWN_MAX: Final = 60
+_RETRY_IS_SAFE: Final = "A retry with the same reference, or the same Idempotency-Key, is safe."
 
 
 class ApiError(Exception):
@@ -173,10 +174,7 @@ class OutcomeUnknownError(ApiError):
     retry_after_s = 1
 
     def __init__(self) -> None:
-        super().__init__(
-            "The outcome is not known yet. A retry with the same reference, or the same"
-            " Idempotency-Key, is safe."
-        )
+        super().__init__(f"The outcome is not known yet. {_RETRY_IS_SAFE}")
 
 
 class ResourceMissingError(ApiError):
@@ -248,6 +246,10 @@ class UnavailableError(ApiError):
     code = "unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after_s = 5
+
+    def of_a_write(self) -> "UnavailableError":
+        """The same, for a caller who wonders whether anything was done."""
+        return UnavailableError(f"{self} {_RETRY_IS_SAFE}")
 
 
 class NotReadyError(ApiError):

@@ -30,7 +30,7 @@ def exception_handlers(versions: Mapping[str, Version]) -> ExceptionHandlersMap:
 
     def api_error(request: AnyRequest, error: ApiError) -> Response[Any]:
         version = version_of(request.scope["path"], versions)
-        return to_response(failure(version, error))
+        return to_response(failure(version, error, request.method))
 
     def projection_error(request: AnyRequest, error: ProjectionError) -> Response[Any]:
         _log.error("request %s: %s", request.scope["state"]["request_id"], error)

@@ -8,7 +8,8 @@ from litestar import get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from api.errors import NotReadyError
+from api.deadlines import in_time
+from api.errors import NotReadyError, UnavailableError
 from api.failures import unavailable
 from projections.errors import ProjectionError
 from projections.queries import TRANSACTION_MODELS, WALLET_MODELS, ReadModels
@@ -32,10 +33,10 @@ class Readiness:
 
     async def check(self) -> None:
         """Raise NotReadyError, with the reason, unless the process is ready."""
+        deadline = asyncio.get_running_loop().time() + self.deadline_ms / 1000
         try:
-            async with asyncio.timeout(self.deadline_ms / 1000):
-                lag = await self.models.lag(_SERVED_MODELS)
-        except TimeoutError:
+            lag = await in_time(self.models.lag(_SERVED_MODELS), deadline)
+        except UnavailableError:
             raise NotReadyError(
                 f"The database did not answer within {self.deadline_ms} ms."
             ) from None
