@@ -1,10 +1,16 @@
-"""Read models in tests: filled without a process, and held against a replay."""
+"""Read models in tests: filled with and without a projector, and held against a replay."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
+from engine.settings import Settings
 from projections.catalog import find_live
 from projections.comparison import compare_shard, live_sources
 from projections.models import PROJECTIONS, Projection
+from projections.process import keep_up
 from projections.projector import read_behind, take_in
 
 
@@ -44,3 +50,15 @@ async def is_caught_up(connection: asyncpg.Connection) -> bool:
     return bool(
         await connection.fetchval("SELECT bool_and(position = log_position) FROM live_checkpoints")
     )
+
+
+@asynccontextmanager
+async def keeping_up(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    """A projector at work, which is stopped at the end."""
+    stop = asyncio.Event()
+    working = asyncio.create_task(keep_up(settings, stop))
+    try:
+        yield working
+    finally:
+        stop.set()
+        await working

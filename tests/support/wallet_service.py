@@ -1,6 +1,5 @@
 """The whole service in the test's own process: an engine, a projector and an API over real HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from cli.stack import Stack
 from engine.consumer import CommandConsumer
 from engine.fit import register_topology
 from engine.settings import Settings
-from projections.process import keep_up
 from schemas.ids import Owner
 from tests.support.databases import connection_to, fresh_database
 from tests.support.polling import poll_async
 from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
+from tests.support.read_models import keeping_up
 from tests.support.topics import TopicNames, create_topics, delete_topics
 
 SANDBOX = Owner("mch_1", "sandbox")
@@ -61,7 +60,7 @@ async def wallet_service(
         )
         try:
             engine = running_engine(settings) if with_engine else nullcontext()
-            async with engine, _projector(settings):
+            async with engine, keeping_up(settings):
                 own = settings.model_dump()
                 async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as client:
                     yield WalletService(settings, client)
@@ -90,14 +89,3 @@ async def _claims(settings: Settings) -> dict[int, int]:
 async def _all_claimed_since(settings: Settings, before: dict[int, int]) -> bool:
     claims = await _claims(settings)
     return all(claims[shard] > epoch for shard, epoch in before.items())
-
-
-@asynccontextmanager
-async def _projector(settings: Settings) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    working = asyncio.create_task(keep_up(settings, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await working

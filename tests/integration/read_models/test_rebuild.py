@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
-from api.install import install
 from engine.settings import Settings
 from projections import rebuild as rebuilding
 from projections.errors import (
@@ -19,37 +16,13 @@ from projections.errors import (
     UnknownProjectionError,
 )
 from projections.models import PROJECTIONS
-from projections.process import keep_up
 from projections.projector import read_behind, take_in
 from projections.rebuild import rebuild
 from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
 from tests.support.polling import poll_async
 from tests.support.random_history import random_history
-from tests.support.read_models import catch_up, differences, is_caught_up, positions
-
-
-@pytest_asyncio.fixture
-async def url(database_url):
-    await install(database_url)
-    return database_url
-
-
-@pytest_asyncio.fixture
-async def connection(url):
-    async with connection_to(url) as connected:
-        yield connected
-
-
-@asynccontextmanager
-async def keeping_up(url):
-    stop = asyncio.Event()
-    task = asyncio.create_task(keep_up(Settings(database_url=url), stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
+from tests.support.read_models import catch_up, differences, is_caught_up, keeping_up, positions
 
 
 async def generations(connection):
@@ -161,7 +134,7 @@ async def test_a_rebuild_under_load_ends_equal_to_the_live_one(url, connection):
     load = Load(url)
     for history in load.histories:
         await history.write(connection)
-    async with keeping_up(url), keeping_up(url):
+    async with keeping_up(Settings(database_url=url)), keeping_up(Settings(database_url=url)):
         loading = asyncio.create_task(load.run())
         for name in PROJECTIONS:
             await rebuild(url, name)
@@ -317,7 +290,7 @@ async def test_a_new_version_may_have_other_columns(url, connection, monkeypatch
 
     # until somebody rebuilds, the new release leaves the old version alone
     with caplog.at_level(logging.WARNING, logger="projections"):
-        async with keeping_up(url):
+        async with keeping_up(Settings(database_url=url)):
             await poll_async(lambda: _told(caplog, "run `wallet rebuild lots`"))
             await rebuild(url, "lots")
             await HistoryBuilder(1).create("wal_n").topup("wal_n", 5).write(connection)

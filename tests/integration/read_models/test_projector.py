@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from api.install import install
 from projections.follower import Follower
 from projections.models import PROJECTIONS
 from projections.projector import Range, read_behind, take_in
@@ -20,18 +18,6 @@ from tests.support.read_models import catch_up, differences, is_caught_up, posit
 
 WALLETS = PROJECTIONS["wallets"]
 GATE = 4711
-
-
-@pytest_asyncio.fixture
-async def url(database_url):
-    await install(database_url)
-    return database_url
-
-
-@pytest_asyncio.fixture
-async def connection(url):
-    async with connection_to(url) as connected:
-        yield connected
 
 
 def gated(projection, before):

@@ -4,29 +4,19 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.install import install
 from engine.decider import evolve, expire_due
 from engine.wallet import LOTS_MAX
 from schemas.ids import transaction_id
 from schemas.money import AMOUNT_MAX
-from tests.support.databases import connection_to
 from tests.support.history import START, HistoryBuilder
 from tests.support.random_history import STEPS, play, random_history
 from tests.support.read_models import catch_up, differences
 
 SHARDS = count()
 """Each example of hypothesis has a shard of its own, so all can share a database."""
-
-
-@pytest_asyncio.fixture
-async def connection(database_url):
-    await install(database_url)
-    async with connection_to(database_url) as connected:
-        yield connected
 
 
 async def write_and_catch_up(connection, history):

@@ -7,9 +7,7 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 
-from api.install import install
 from engine.settings import Settings
 from projections.errors import DatabaseRefusedError, NotInstalledError
 from projections.models import PROJECTIONS
@@ -20,7 +18,7 @@ from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
 from tests.support.polling import poll, poll_async
 from tests.support.random_history import random_history
-from tests.support.read_models import differences, is_caught_up, positions
+from tests.support.read_models import differences, is_caught_up, keeping_up, positions
 
 RUN = """
 from engine.settings import load_settings
@@ -29,32 +27,9 @@ run(load_settings())
 """
 
 
-@pytest_asyncio.fixture
-async def url(database_url):
-    await install(database_url)
-    return database_url
-
-
-@pytest_asyncio.fixture
-async def connection(url):
-    async with connection_to(url) as connected:
-        yield connected
-
-
-@asynccontextmanager
-async def keeping_up(url):
-    stop = asyncio.Event()
-    task = asyncio.create_task(keep_up(Settings(database_url=url), stop))
-    try:
-        yield task
-    finally:
-        stop.set()
-        await task
-
-
 async def test_models_follow_the_log(url, connection):
     histories = [random_history(shard, shard=shard, steps=400) for shard in range(3)]
-    async with keeping_up(url):
+    async with keeping_up(Settings(database_url=url)):
         for _ in range(5):
             for history in histories:
                 await history.write(connection, len(history.entries) // 5 + 1)
@@ -65,7 +40,7 @@ async def test_models_follow_the_log(url, connection):
 
 async def test_two_keep_up_beside_each_other(url, connection):
     history = random_history(8, steps=3_000)
-    async with keeping_up(url), keeping_up(url):
+    async with keeping_up(Settings(database_url=url)), keeping_up(Settings(database_url=url)):
         for _ in range(30):
             await history.write(connection, 100)
         await history.write(connection)
@@ -76,7 +51,7 @@ async def test_two_keep_up_beside_each_other(url, connection):
 
 async def test_it_tells_which_shard_the_models_have_moved_in(url, connection):
     told = []
-    async with connection_to(url) as listening, keeping_up(url):
+    async with connection_to(url) as listening, keeping_up(Settings(database_url=url)):
         await listening.add_listener("wallet_models", lambda *message: told.append(message[-1]))
         await HistoryBuilder(5).create("wal_a").write(connection)
         await poll(lambda: "5" in told)
@@ -126,7 +101,7 @@ async def test_a_signal_ends_the_process_cleanly_in_the_middle_of_work(url, conn
         _, stderr = await process.communicate()
 
     assert (process.returncode, stderr) == (0, b"")
-    async with keeping_up(url):
+    async with keeping_up(Settings(database_url=url)):
         await poll_async(lambda: is_caught_up(connection))
     assert await differences(connection) == []
 
@@ -139,7 +114,7 @@ async def test_a_process_that_is_killed_leaves_nothing_half_done(url, connection
         await process.wait()
 
     assert await differences(connection) == []
-    async with keeping_up(url):
+    async with keeping_up(Settings(database_url=url)):
         await poll_async(lambda: is_caught_up(connection))
     assert await differences(connection) == []
 
@@ -163,7 +138,7 @@ async def test_it_waits_for_a_database_that_is_away_and_goes_on(stack, url, capl
     async with connection_to(url) as connection:
         await history.write(connection, 100)
     with caplog.at_level(logging.WARNING, logger="projections"):
-        async with keeping_up(url):
+        async with keeping_up(Settings(database_url=url)):
             try:
                 await stack.postgres.stop()
                 await poll(lambda: "the database is away" in caplog.text)
