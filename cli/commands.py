@@ -1,4 +1,4 @@
-"""The group of all commands: what one of them raises becomes one line and an exit status."""
+"""Groups of commands; what any of them raises becomes one line and an exit status."""
 
 import sys
 from typing import Any
@@ -19,7 +19,22 @@ _BAD_SETTING_STATUS = 2
 _TOLD = (CommandError, EngineError, ProjectionError, ApiError, InvalidSettingError)
 
 
-class Commands(TyperGroup):
+class Group(TyperGroup):
+    """A group of commands whose help says of flags what is true."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options of the group itself."""
+        return _without_types_of_flags(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, or None."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _without_types_of_flags(command.get_params(ctx))
+        return command
+
+
+class Commands(Group):
     """All commands of `wallet`, those of sub-groups included."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -34,6 +49,14 @@ class Commands(TyperGroup):
             note(f"wallet: {error}")
             raise typer.Exit(_exit_status(error)) from None
         return result
+
+
+def _without_types_of_flags(options: list[Any]) -> list[Any]:
+    # typer's help would say that they take a <bool>, and they take nothing
+    for option in options:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    return options
 
 
 def _is_told(error: Exception) -> bool:

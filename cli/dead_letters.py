@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from cli.arguments import JsonOption, parse_place
 from cli.command_lines import key_of
+from cli.commands import Group
 from cli.database import connected
 from cli.errors import AlreadySettledError, NotResendableError, UnknownDeadLetterError
 from cli.kafka import commands_partitions, reaching_kafka
@@ -36,6 +37,7 @@ _PAGE = 1_000
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 
 dead_letters = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     help="""List, show, retry and discard dead letters.
 

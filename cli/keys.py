@@ -24,6 +24,7 @@ from api.access.keys import (
 from api.access.scopes import SCOPES
 from api.secret_keys import SecretKeys
 from cli.arguments import JsonOption, parse_duration
+from cli.commands import Group
 from cli.database import connected
 from cli.errors import (
     KeyEndedError,
@@ -59,6 +60,7 @@ OverlapOption = Annotated[
 ]
 
 keys = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     help="""Create, list, roll and revoke keys for the API.
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from api.access.keys import create_merchant, list_merchants
 from cli.arguments import JsonOption, check_text
+from cli.commands import Group
 from cli.database import connected
 from cli.errors import UsageMistakeError
 from cli.output import print_json, print_table, say
@@ -24,6 +25,7 @@ CurrencyOption = Annotated[
 ]
 
 merchants = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     help="""Create and list merchants, who use the API by their keys.
 

@@ -83,6 +83,14 @@ def test_help_explains_every_option(path):
     assert unexplained == []
 
 
+@pytest.mark.parametrize("path", [(), ("keys",), *COMMANDS], ids=" ".join)
+def test_help_shows_no_type_beside_a_flag(path):
+    shown = help_of(*path)
+
+    assert "--help" in shown
+    assert "bool" not in shown.casefold()
+
+
 def test_without_a_command_the_help_is_shown():
     result = CliRunner().invoke(app, [])
 
