@@ -1,10 +1,13 @@
 """Settings, from `WALLET_*` environment variables."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ORIGIN: Final = r"^(https?://[^/?#@\s]+(/[^?#\s]*)?)?$"
+"""What paths can be appended to; nothing at all is as if it were not set."""
 
 
 class InvalidSettingError(ValueError):
@@ -49,7 +52,7 @@ class Settings(BaseSettings):
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     api_deadline_ms: Annotated[int, Field(ge=1)] = 10_000
     secret_keys: SecretStr = SecretStr("")
-    public_url: str | None = None
+    public_url: Annotated[str, Field(pattern=_ORIGIN)] | None = None
     trusted_proxies: str = ""
     rate_limits_file: str | None = None
     idempotency_hours: Annotated[int, Field(ge=24)] = 48
