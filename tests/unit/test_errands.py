@@ -71,12 +71,15 @@ async def test_the_end_waits_a_bounded_time() -> None:
 
 
 async def test_a_failure_that_nobody_waits_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    may_fail = asyncio.Event()
+
     async def fail() -> None:
-        await asyncio.sleep(0.02)
+        await may_fail.wait()
         raise OSError("broken")
 
     with caplog.at_level(logging.WARNING):
         async with errands() as running:
             with pytest.raises(OutcomeUnknownError):
-                await running.run(fail(), _in(0.001))
+                await running.run(fail(), _in(0))
+            may_fail.set()
     assert "broken" in caplog.text

@@ -181,7 +181,7 @@ async def test_an_owner_that_never_gets_its_claim_can_be_stopped() -> None:
     stuck: ShardOwner = owner(3, house.partition, house.connect, never)
     stuck.start()
     await poll(lambda: house.logs)
-    await asyncio.wait_for(stuck.stop(), 1)
+    await asyncio.wait_for(stuck.stop(), 20)
     assert house.logs[0].closed
 
 

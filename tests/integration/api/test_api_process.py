@@ -123,7 +123,7 @@ async def test_it_ends_at_once_when_told_while_it_starts(database_url) -> None:
     stop = asyncio.Event()
     stop.set()
     settings = Settings(database_url=database_url, api_port=0, secret_keys=SECRET_KEYS)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await serve(settings, stop)
 
 

@@ -211,7 +211,7 @@ async def test_ctrl_c_ends_it_at_once_and_quietly(with_topics):
         while not await records(with_topics):
             pass
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await process.wait()
 
     done = await finish(process)
