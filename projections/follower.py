@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -16,11 +17,22 @@ from projections.session import AWAY
 logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.25
+_REST_S: Final = 0.02
+"""After entries were taken in, so that the next round has more of them and the engine the machine."""
 _REFUSED_BACK_OFF_S: Final = 5.0
+
+
+class _Round(NamedTuple):
+    """Whether anything was there to take in, and whether more of it is left."""
+
+    found: bool
+    left: bool
 
 
 class Follower:
     """Takes in one range of each shard in turn; after a flip it goes on with the new generation.
+
+    Between rounds it rests, unless somebody waits for what it takes in.
 
     A shard that the database refuses something of is left alone for a few seconds; the others
     go on.
@@ -30,12 +42,18 @@ class Follower:
         self.projection = projection
         self._stop = stop
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._refused_until: dict[int, float] = {}
         self._told_of: int | None = None
 
     def look(self) -> None:
         """Look at the log at once instead of in a while."""
         self._wake.set()
+
+    def hurry(self) -> None:
+        """Look at once, and without a rest: somebody waits."""
+        self._wake.set()
+        self._hurry.set()
 
     async def run(
         self,
@@ -50,33 +68,33 @@ class Follower:
         """
         while not self._stop.is_set():
             self._wake.clear()
-            behind = await self._look_once(connection, on_moved)
+            self._hurry.clear()
+            looked = await self._look_once(connection, on_moved)
             on_looked()
-            if behind:
+            if looked.left:
                 continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), _POLL_S)
-            except TimeoutError:
-                continue
+            if looked.found:
+                await _set_within(self._hurry, _REST_S)
+            await _set_within(self._wake, _POLL_S)
 
     async def _look_once(
         self, connection: asyncpg.Connection, on_moved: Callable[[int], None]
-    ) -> bool:
-        """Whether there was anything to take in."""
+    ) -> _Round:
         live = await find_live(connection, self.projection)
         if live.version != self.projection.version:
             self._tell_of_version(live.version)
-            return False
-        tried = False
+            return _Round(found=False, left=False)
+        found = left = False
         for entries in await read_behind(connection, self.projection, live.generation):
             if self._stop.is_set():
                 break
             if time.monotonic() < self._refused_until.get(entries.shard, 0):
                 continue
-            tried = True
+            found = True
+            left |= entries.stop < entries.size
             if await self._take_in(connection, live.generation, entries):
                 on_moved(entries.shard)
-        return tried
+        return _Round(found, left)
 
     async def _take_in(
         self, connection: asyncpg.Connection, generation: int, entries: Range
@@ -111,3 +129,8 @@ class Follower:
                 self.projection.version,
                 self.projection.name,
             )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

@@ -58,7 +58,11 @@ async def _work(settings: Settings, stop: asyncio.Event, outage: "_Outage") -> N
         for follower in followers:
             follower.look()
 
-    signals = Signals(look)
+    def hurry() -> None:
+        for follower in followers:
+            follower.hurry()
+
+    signals = Signals(look, hurry)
     url, timeout_ms = settings.database_url, settings.database_timeout_ms
 
     async def signal_on_connection() -> None:

@@ -142,6 +142,8 @@ def open_pool(
         server_settings={
             "application_name": "wallet-api",
             "default_transaction_read_only": "on" if read_only else "off",
+            # a reader's hint to the projector need not wait for the disk
+            "synchronous_commit": "off" if read_only else "on",
             "statement_timeout": str(round(timeout_s * 1000)),
             # a process that is stopped in the middle of a transaction must not keep its locks
             "idle_in_transaction_session_timeout": str(round(timeout_s * 1000)),

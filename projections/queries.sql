@@ -149,3 +149,7 @@ SELECT s.shard, s.next_offset, s.position, m.name AS model, m.position AS model_
   FROM shards AS s
   LEFT JOIN live_checkpoints AS m ON m.shard = s.shard
  WHERE s.shard = ANY ($1);
+
+-- name: hurry
+-- Somebody waits for what the read models lack.
+SELECT pg_notify($1, '');

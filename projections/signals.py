@@ -14,6 +14,9 @@ from engine.notifier import CHANNEL as LOG_CHANNEL
 MODELS_CHANNEL: Final = "wallet_models"
 """Its payload is the number of a shard that a read model has taken entries in from."""
 
+READERS_CHANNEL: Final = "wallet_readers"
+"""Somebody waits for what the read models lack."""
+
 _POLL_S: Final = 0.25
 
 
@@ -23,8 +26,11 @@ class Signals:
     NOTIFY stands in no transaction that changes a model: all of them would wait for its lock.
     """
 
-    def __init__(self, on_log_moved: Callable[[], None]) -> None:
+    def __init__(
+        self, on_log_moved: Callable[[], None], on_reader_waits: Callable[[], None]
+    ) -> None:
         self._on_log_moved = on_log_moved
+        self._on_reader_waits = on_reader_waits
         self._shards: set[int] = set()
         self._wake = asyncio.Event()
 
@@ -38,6 +44,7 @@ class Signals:
         # NOTIFY draws a transaction id, and a hint need not wait for the disk
         await connection.execute("SET synchronous_commit = off")
         await connection.add_listener(LOG_CHANNEL, lambda *_: self._on_log_moved())
+        await connection.add_listener(READERS_CHANNEL, lambda *_: self._on_reader_waits())
         # nobody told us of what came before
         self._on_log_moved()
         while not stop.is_set():

@@ -24,7 +24,7 @@ from engine.sql import load_queries
 from projections.errors import ProjectionError
 from projections.listening import listening
 from projections.queries import DATABASE_FAILURES, EntryPlace, reaching_database
-from projections.signals import MODELS_CHANNEL
+from projections.signals import MODELS_CHANNEL, READERS_CHANNEL
 
 _CHANNELS = (LOG_CHANNEL, MODELS_CHANNEL)
 _SESSION = {"application_name": "wallet-api-listener"}
@@ -102,6 +102,7 @@ class ShardWatch:
         home = await self._forward(place)
         if home is not None:
             shard, decided = home.partition, await self._decided(home)
+        await self._hurry()
         await self._until(
             shard, lambda now: all(now.models.get(m, 0) >= decided.position for m in models)
         )
@@ -111,6 +112,7 @@ class ShardWatch:
 
         It has no deadline of its own. Raises DatabaseAwayError as soon as the database is away.
         """
+        await self._hurry()
         await self._until(
             entry.shard, lambda now: all(now.models.get(m, 0) > entry.position for m in models)
         )
@@ -143,6 +145,10 @@ class ShardWatch:
                 await self._look_again.wait()
         except TimeoutError:
             return
+
+    async def _hurry(self) -> None:
+        """Have the projector not rest."""
+        await self._fetch("hurry", READERS_CHANNEL)
 
     async def _decided(self, place: Place) -> Progress:
         return await self._until(place.partition, lambda now: now.next_offset > place.offset)
