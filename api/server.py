@@ -157,7 +157,7 @@ async def _stopped(stop: asyncio.Event, *needed: asyncio.Task[None]) -> None:
     for task in needed:
         if task.done():
             raise ServerFailedError(
-                "A part of the query API has ended by itself, so the rest was stopped too."
+                "A part of the API has ended by itself, so the rest was stopped too."
             ) from task.exception()
 
 
@@ -226,7 +226,7 @@ def _free_address(host: str, port: int) -> tuple[str, int]:
             own_host, own_port, *_ = probe.getsockname()
     except OSError as error:
         raise ListenError(
-            f"The query API can't listen on {host}, port {port} ({error.strerror}): choose"
+            f"The API can't listen on {host}, port {port} ({error.strerror}): choose"
             " another address with WALLET_API_HOST and WALLET_API_PORT."
         ) from None
     return str(own_host), int(own_port)

@@ -92,4 +92,4 @@ def _not_ready(url: str) -> str | None:
     except urllib.error.HTTPError as error:
         return error.read().decode(errors="replace")
     except OSError as error:
-        return f"the query API does not answer at {url} ({error})"
+        return f"the API does not answer at {url} ({error})"

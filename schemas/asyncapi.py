@@ -55,7 +55,7 @@ or the broker ends it, so give producers a short `transaction.timeout.ms`.
 number of partitions is fixed for the life of the database.
 
 **Outcome.** A command with partition p and offset o is decided once shard p's next offset is past
-o. Nothing has to be listened to: ask the query API with `wait_for=p:o`.
+o. Nothing has to be listened to: ask the API with `wait_for=p:o`.
 """
 
 EVENTS = """\

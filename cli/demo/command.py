@@ -25,7 +25,7 @@ CommandsOption = Annotated[
 def demo(keep: KeepOption = False, commands: CommandsOption = COMMANDS) -> None:
     """Show all of it at work: start everything, send commands, crash, recover, prove.
 
-    Starts Kafka, PostgreSQL, two engines, the projector and the query API, sends
+    Starts Kafka, PostgreSQL, two engines, the projector and the API, sends
     the commands of an upstream billing service, kills one engine with SIGKILL in
     the middle, and starts another. Then it prints what became of the commands and
     proves it: each has one outcome, no money is lost or made, the log is what its

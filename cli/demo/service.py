@@ -21,7 +21,7 @@ _SESSION_TIMEOUT_MS: Final = 4_000
 
 
 class DemoService:
-    """The embedded stack, two engines, the projector and the query API."""
+    """The embedded stack, two engines, the projector and the API."""
 
     def __init__(self, data_dir: Path, tell: Callable[[str], None]) -> None:
         self._stack = embedded_stack(data_dir)
@@ -47,7 +47,7 @@ class DemoService:
         await self._stack.start(self._tell)
         await self._prepare()
         self._choose_port()
-        self._tell("starting two engines in one group, the projector and the query API")
+        self._tell("starting two engines in one group, the projector and the API")
         async with Readiness(self.settings.database_url, self.api_url) as readiness:
             for _ in range(2):
                 self.start_engine()
