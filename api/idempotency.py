@@ -7,7 +7,7 @@ the same once more, which makes nothing new, until an answer has been kept.
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from hashlib import blake2b
+from hmac import compare_digest
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +17,13 @@ from msgspec import Struct
 
 from api.errors import ConflictError, InvalidParameterError, OutcomeUnknownError
 from api.parameters import AnyRequest
+from api.secret_keys import SecretKeys
 from api.services import Services
 from engine.sql import load_queries
 from projections.queries import reaching_database
 from schemas.ids import Owner
 
+PURPOSE: Final = "requests under an Idempotency-Key"
 KEY_CHARACTERS_MAX: Final = 255
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 """Stands in an answer that was kept, and given again."""
@@ -58,11 +60,10 @@ def read_key(request: AnyRequest) -> str | None:
     return key
 
 
-def request_digest(method: str, path: str, body: bytes) -> bytes:
-    """What a repeat is compared with; how the JSON of `body` is laid out makes no difference."""
+def request_text(method: str, path: str, body: bytes) -> bytes:
+    """What a repeat is compared by; how the JSON of `body` is laid out makes no difference."""
     parts = (method.encode(), path.encode(), _canonical(body))
-    framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
-    return blake2b(framed, digest_size=16, person=b"wallet.request").digest()
+    return b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
 
 def _canonical(body: bytes) -> bytes:
@@ -73,10 +74,15 @@ def _canonical(body: bytes) -> bytes:
 
 
 class IdempotencyKeys:
-    """Answers under keys."""
+    """Answers under keys.
 
-    def __init__(self, rows: asyncpg.Pool) -> None:
+    Of a request only a digest is kept, by the newest of the server's keys: a body that tells of a
+    person can't be guessed from it.
+    """
+
+    def __init__(self, rows: asyncpg.Pool, secret_keys: SecretKeys) -> None:
         self._rows = rows
+        self._digest_keys = secret_keys.for_purpose(PURPOSE)
 
     async def answer(
         self,
@@ -88,15 +94,17 @@ class IdempotencyKeys:
     ) -> Answer:
         """The answer kept under the key, or what `give(effect_id)` gives, which is then kept.
 
-        Raises ConflictError if the key stands for another request.
+        `request` is as `request_text` gives it. Raises ConflictError if the key stands for another
+        one.
         """
+        digest = self._digest_keys[0].sign(request)
         with reaching_database():
-            claimed = await self._rows.fetchval(_QUERIES["claim"], *owner, key, request, effect_id)
+            claimed = await self._rows.fetchval(_QUERIES["claim"], *owner, key, digest, effect_id)
             if claimed is None:
                 row = await self._rows.fetchrow(_QUERIES["claimed"], *owner, key)
                 if row is None:
                     raise OutcomeUnknownError
-                if row["request"] != request:
+                if not self._is_of(request, row["request"]):
                     raise ConflictError(
                         "idempotency_conflict",
                         "This Idempotency-Key stands for another request; use a new one.",
@@ -114,6 +122,9 @@ class IdempotencyKeys:
         if row is None or (row["status"], row["body"]) == (answer.status, answer.body):
             return answer
         return _repeated(row)
+
+    def _is_of(self, request: bytes, digest: bytes) -> bool:
+        return any(compare_digest(key.sign(request), digest) for key in self._digest_keys)
 
 
 async def forget_keys(services: Services) -> None:

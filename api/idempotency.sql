@@ -13,11 +13,15 @@ SELECT request, effect_id, status, body
 
 -- name: keep
 -- Keeps an answer unless there is one, and gives the one that is kept. Of two at once the second
--- waits for the first, and then sees its row as the first left it.
+-- waits for the first, and then sees its row as the first left it. What tells of a customer who has
+-- been deleted meanwhile is not kept.
 UPDATE idempotency_keys
    SET status = coalesce(status, $4), body = coalesce(body, $5),
        kept_at = coalesce(kept_at, clock_timestamp())
  WHERE merchant_id = $1 AND environment = $2 AND key = $3
+   AND ($4 <> 201 OR NOT EXISTS (
+        SELECT FROM customers
+         WHERE customer_id = 'cus_' || effect_id AND deleted_at IS NOT NULL))
 RETURNING status, body;
 
 -- name: forget

@@ -18,25 +18,30 @@ async def create_customer(services: Services, call: Call) -> Customer:
     """A new customer, or the one that this request has made before."""
     customer_id = f"cus_{call.effect_id}"
     async with transaction(services, call.deadline) as connection:
-        await claim_email(connection, call.owner, email_key(call.body.email), customer_id)
-        row = await _add(connection, services, call, customer_id)
+        # first of all, for its email may be another customer's by now
+        row = await _made_before(connection, call, customer_id)
         if row is None:
-            row = await connection.fetchrow(CUSTOMER_QUERIES["customer"], *call.owner, customer_id)
-        else:
-            given = msgspec.structs.asdict(call.body).items()
-            named = [name for name, value in given if value not in (None, {})]
-            change = Change(customer_id, "created", named)
-            await record_change(connection, services, call, change)
+            await claim_email(connection, call.owner, email_key(call.body.email), customer_id)
+            row = await _add(connection, services, call, customer_id)
+        if row is None:
+            # by a twin, at the same time
+            row = await _made_before(connection, call, customer_id)
     if row is None:
         raise ResourceMissingError("customer", customer_id)
     return to_customer(row)
+
+
+async def _made_before(
+    connection: PoolConnectionProxy, call: Call, customer_id: str
+) -> asyncpg.Record | None:
+    return await connection.fetchrow(CUSTOMER_QUERIES["customer"], *call.owner, customer_id)
 
 
 async def _add(
     connection: PoolConnectionProxy, services: Services, call: Call, customer_id: str
 ) -> asyncpg.Record | None:
     body: NewCustomerBody = call.body
-    return await connection.fetchrow(
+    row = await connection.fetchrow(
         CUSTOMER_QUERIES["add"],
         *call.owner,
         customer_id,
@@ -48,3 +53,8 @@ async def _add(
         msgspec.json.encode(body.metadata).decode(),
         services.clock(),
     )
+    if row is not None:
+        given = msgspec.structs.asdict(body).items()
+        named = [name for name, value in given if value not in (None, {})]
+        await record_change(connection, services, call, Change(customer_id, "created", named))
+    return row
