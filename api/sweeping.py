@@ -38,3 +38,5 @@ async def sweep(services: Services) -> None:
                 await each(services)
             except (ApiError, ProjectionError) as error:
                 _log.warning("%s: %s", each.__name__, error)
+            except Exception:  # noqa: BLE001 - of one row, maybe: the others go on
+                _log.exception("%s failed unexpectedly", each.__name__)

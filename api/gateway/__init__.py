@@ -7,6 +7,6 @@
 Kafka and the database may come and go; what can't be told by the deadline is unknown, never wrong.
 """
 
-from api.gateway.carrying import Gateway
+from api.gateway.carrying import SET_ASIDE_FOR, Gateway
 
-__all__ = ["Gateway"]
+__all__ = ["SET_ASIDE_FOR", "Gateway"]

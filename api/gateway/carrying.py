@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from datetime import timedelta
+from typing import Final
 
 from aiokafka.errors import KafkaError
 
@@ -17,6 +19,10 @@ from engine.errors import EngineError
 from engine.receipts import Accepted, DeadLettered, Outcome, Receipt, Rejected
 from engine.settings import Settings
 from schemas.commands import AnyCommand, InvalidCommandError, decode_command, encode_command
+
+SET_ASIDE_FOR: Final = timedelta(hours=1)
+"""How long a command that was set aside is left alone: each time that it is sent makes one more dead
+letter of it, until what is behind it has been mended."""
 
 _log = logging.getLogger(__name__)
 

@@ -41,12 +41,13 @@ CREATE INDEX customer_audit_of_customer ON customer_audit (customer_id, id);
 
 -- A wallet that is being made for a customer, from before its command is sent until its outcome
 -- has been seen. Deleting the customer waits for it. sent_at is when the command was sent last, or
--- was about to be.
+-- was about to be; set_aside_at when the engine last could make nothing of it.
 CREATE TABLE wallet_intents (
     wallet_id   text        COLLATE "C" PRIMARY KEY,
     customer_id text        COLLATE "C" NOT NULL REFERENCES customers,
     command     bytea       NOT NULL,
-    sent_at     timestamptz NOT NULL DEFAULT clock_timestamp()
+    sent_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    set_aside_at timestamptz
 );
 
 CREATE INDEX wallet_intents_of_customer ON wallet_intents (customer_id);

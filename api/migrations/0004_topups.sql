@@ -1,7 +1,8 @@
 -- Top-ups from their checkout on. Who presses Pay moves a row from pending to paying; from then on
 -- its command is sent until an outcome has been seen, which makes it succeeded or failed.
 -- `failure` is the rule's code that refused a failed one; `attempts` and `attempted_at` say how
--- often, and when last, somebody set about sending the command.
+-- often, and when last, somebody set about sending the command, `set_aside_at` when the engine last
+-- could make nothing of it.
 CREATE TABLE topups (
     topup_id     text        COLLATE "C" PRIMARY KEY,
     merchant_id  text        COLLATE "C" NOT NULL REFERENCES merchants,
@@ -18,7 +19,8 @@ CREATE TABLE topups (
     created_at   timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
     attempts     integer     NOT NULL DEFAULT 0,
-    attempted_at timestamptz
+    attempted_at timestamptz,
+    set_aside_at timestamptz
 );
 
 CREATE INDEX topups_of_wallet ON topups (wallet_id, created_at DESC, topup_id DESC);

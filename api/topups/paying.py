@@ -8,7 +8,8 @@ import asyncio
 import logging
 from typing import Final
 
-from api.errors import ApiError
+from api.errors import ApiError, CommandSetAsideError
+from api.gateway import SET_ASIDE_FOR
 from api.services import Services
 from api.topups.rows import StoredTopup, TopupRows
 from engine.receipts import Rejected
@@ -46,7 +47,8 @@ async def pay(services: Services, token: str, deadline: float) -> None:
 async def settle(services: Services, topup: StoredTopup, deadline: float) -> None:
     """Send the command of a row that is paying, and write down what becomes of it.
 
-    Raises OutcomeUnknownError if that is not known at the deadline.
+    Raises OutcomeUnknownError if that is not known at the deadline, CommandSetAsideError if the
+    engine could make nothing of it.
     """
     command = TopUp(
         wallet_id=topup.wallet_id,
@@ -57,15 +59,23 @@ async def settle(services: Services, topup: StoredTopup, deadline: float) -> Non
         currency=topup.currency,
         description=_DESCRIPTION,
     )
-    outcome = await services.gateway.carry(command, deadline)
+    rows = TopupRows(services.rows)
+    try:
+        outcome = await services.gateway.carry(command, deadline)
+    except CommandSetAsideError:
+        await rows.set_aside(topup)
+        raise
     failure = outcome.rejection.code if isinstance(outcome, Rejected) else None
-    await TopupRows(services.rows).settle(topup, failure)
+    await rows.settle(topup, failure)
 
 
 async def settle_payments(services: Services) -> None:
     """End payments that somebody began and did not end; raises what the first failed with."""
     topups = await TopupRows(services.rows).take_unsettled(
-        _SETTLED_AT_ONCE_MAX, silence_s_min=_SILENCE_S_MIN, silence_s_max=_SILENCE_S_MAX
+        _SETTLED_AT_ONCE_MAX,
+        silence_s_min=_SILENCE_S_MIN,
+        silence_s_max=_SILENCE_S_MAX,
+        set_aside_for=SET_ASIDE_FOR,
     )
     deadline = asyncio.get_running_loop().time() + services.settings.api_deadline_ms / 1000
     ended = await asyncio.gather(

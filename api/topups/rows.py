@@ -8,7 +8,7 @@ Each step is one statement that finds the row as it was expected to be, or chang
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -130,15 +130,21 @@ class TopupRows:
         await self._fetch("settle", topup.topup_id, status, failure)
         return replace(topup, status=status, failure=failure)
 
+    async def set_aside(self, topup: StoredTopup) -> None:
+        """Note that sending the command of one that is paying is of no use for now."""
+        await self._fetch("set_aside", topup.topup_id)
+
     async def expire(self, now: datetime) -> None:
         """From pending to expired, some of those that are over by now."""
         await self._fetch("expire", now, _EXPIRED_AT_ONCE_MAX)
 
     async def take_unsettled(
-        self, limit: int, *, silence_s_min: float, silence_s_max: float
+        self, limit: int, *, silence_s_min: float, silence_s_max: float, set_aside_for: timedelta
     ) -> Sequence[StoredTopup]:
         """At most `limit` that are paying and that nobody seems to be at any more."""
-        rows = await self._fetch("take_unsettled", limit, silence_s_min, silence_s_max)
+        rows = await self._fetch(
+            "take_unsettled", limit, silence_s_min, silence_s_max, set_aside_for
+        )
         return [_stored(row) for row in rows]
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:

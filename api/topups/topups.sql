@@ -39,12 +39,17 @@ UPDATE topups SET status = 'cancelled'
 -- What became of the payment; the first to see it writes it down.
 UPDATE topups SET status = $2, failure = $3 WHERE topup_id = $1 AND status = 'paying';
 
+-- name: set_aside
+-- The engine could make nothing of a payment's command.
+UPDATE topups SET set_aside_at = clock_timestamp() WHERE topup_id = $1 AND status = 'paying';
+
 -- name: expire
--- At most $2 top-ups that nobody paid for until $1.
+-- At most $2 top-ups that nobody paid for until $1. By the database's clock too: a process whose own
+-- is ahead must not end for good what can still be paid for.
 UPDATE topups SET status = 'expired'
  WHERE topup_id IN (
        SELECT topup_id FROM topups
-        WHERE status = 'pending' AND expires_at <= $1
+        WHERE status = 'pending' AND expires_at <= least($1, now())
         ORDER BY expires_at
         LIMIT $2
           FOR UPDATE SKIP LOCKED)
@@ -53,6 +58,7 @@ UPDATE topups SET status = 'expired'
 -- name: take_unsettled
 -- At most $1 payments whose command has to be sent again, for its sender was not heard of for a
 -- time that doubles with every attempt, from $2 to $3 seconds. Others leave them alone for as long.
+-- Those that were set aside are left alone for $4.
 UPDATE topups SET attempts = attempts + 1, attempted_at = clock_timestamp()
  WHERE topup_id IN (
        SELECT topup_id FROM topups
@@ -60,6 +66,7 @@ UPDATE topups SET attempts = attempts + 1, attempted_at = clock_timestamp()
           AND attempted_at <= clock_timestamp() - make_interval(secs => $2)
           AND attempted_at <= clock_timestamp()
               - make_interval(secs => least($3, $2 * 2 ^ least(attempts - 1, 20)))
+          AND (set_aside_at IS NULL OR set_aside_at <= clock_timestamp() - $4::interval)
         ORDER BY attempted_at
         LIMIT $1
           FOR UPDATE SKIP LOCKED)

@@ -11,7 +11,8 @@ from typing import Final
 
 from asyncpg.pool import PoolConnectionProxy
 
-from api.errors import OutcomeUnknownError
+from api.errors import CommandSetAsideError, OutcomeUnknownError
+from api.gateway import SET_ASIDE_FOR
 from api.services import Services
 from engine.receipts import Accepted, Rejected
 from engine.sql import load_queries
@@ -41,23 +42,34 @@ async def intended_for(connection: PoolConnectionProxy, customer_id: str) -> lis
 async def settle(services: Services, command: AnyCommand, deadline: float) -> Accepted | Rejected:
     """Send an intended command and end the intent when its outcome is seen.
 
-    Raises OutcomeUnknownError at `deadline` of the loop's clock.
+    Raises OutcomeUnknownError at `deadline` of the loop's clock, CommandSetAsideError if the engine
+    could make nothing of it.
     """
-    outcome = await services.gateway.carry(command, deadline)
+    try:
+        outcome = await services.gateway.carry(command, deadline)
+    except CommandSetAsideError:
+        await _note(services, "set_aside", command)
+        raise
+    await _note(services, "settled", command)
+    return outcome
+
+
+async def _note(services: Services, query: str, command: AnyCommand) -> None:
     try:
         with reaching_database():
-            await services.rows.execute(_QUERIES["settled"], command.wallet_id)
+            await services.rows.execute(_QUERIES[query], command.wallet_id)
     except ProjectionError as error:
-        # the outcome is known all the same, and the sweep ends what is left
+        # what became of the command is known all the same, and the sweep ends what is left
         _log.warning("The intent of %s is left for now: %s", command.wallet_id, error)
-    return outcome
 
 
 async def settle_left(services: Services) -> None:
     """Settle what requests have left behind, however they ended."""
     deadline_s = services.settings.api_deadline_ms / 1000
     with reaching_database():
-        rows = await services.rows.fetch(_QUERIES["take_over"], deadline_s, _SWEPT_AT_ONCE_MAX)
+        rows = await services.rows.fetch(
+            _QUERIES["take_over"], deadline_s, _SWEPT_AT_ONCE_MAX, SET_ASIDE_FOR
+        )
     await _settle_all(services, (decode_command(row["command"]) for row in rows), deadline_s)
 
 

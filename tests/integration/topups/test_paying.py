@@ -3,9 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from api.reads import utc_now
+from api.topups.rows import TopupRows
 from tests.support.checkouts import CANCEL_URL
 from tests.support.query_api import StandingClock, running_api
 from tests.support.wallet_service import SANDBOX
@@ -126,8 +128,24 @@ async def test_it_expires_to_the_microsecond(checkouts, later, button) -> None:
     page = await checkouts.browser.get(str(pressed.url.join(pressed.headers["location"])))
     assert "This checkout has expired" in page.text
     assert "<button" not in page.text
-    await checkouts.until_stored(topup, "expired")
     assert await checkouts.topped_up(topup["wallet_id"]) == []
+
+
+async def test_what_is_over_is_stored_as_expired(checkouts) -> None:
+    topup = await checkouts.open()
+    await checkouts.fetchval(
+        "UPDATE topups SET expires_at = clock_timestamp() WHERE topup_id = $1", topup["id"]
+    )
+    await checkouts.until_stored(topup, "expired")
+
+
+async def test_a_clock_that_is_ahead_ends_nothing_for_good(checkouts, service) -> None:
+    topup = await checkouts.open()
+    async with asyncpg.create_pool(service.settings.database_url, min_size=0) as pool:
+        await TopupRows(pool).expire(await checkouts.expires_at(topup) + timedelta(hours=1))
+    assert await checkouts.stored(topup) == "pending"
+    pressed = await checkouts.press(topup, "pay")
+    assert pressed.headers["location"] == _paid(topup)
 
 
 async def test_the_last_microsecond_is_in_time(checkouts, later) -> None:
