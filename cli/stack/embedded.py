@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TextIO
 
-from cli.stack.errors import DataDirInUseError, StackError
+from cli.stack.errors import DataDirInUseError, DataDirUnusableError, StackError
 from cli.stack.jars import ensure_jars, kafka_version
 from cli.stack.kafka import Kafka
 from cli.stack.leftovers import end_leftovers
@@ -148,8 +148,14 @@ class Stack:
         self._release_lock()
 
     def _take_lock(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (self.data_dir / "lock").open("a+")
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = (self.data_dir / "lock").open("a+")
+        except OSError as error:
+            raise DataDirUnusableError(
+                f"the data directory {self.data_dir} can't be used ({error.strerror}):"
+                " choose another directory"
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,6 +2,7 @@
 
 StackError
 ├── DataDirInUseError        another stack holds the data directory
+├── DataDirUnusableError     the data directory can't be made, or not written to
 ├── JarUnavailableError      a jar can't be fetched
 ├── JarCorruptError          a jar is not the one that the lock file names
 ├── StartError               a process ended or stayed silent while starting
@@ -17,6 +18,10 @@ class StackError(Exception):
 
 class DataDirInUseError(StackError):
     code = "data_dir_in_use"
+
+
+class DataDirUnusableError(StackError):
+    code = "data_dir_unusable"
 
 
 class JarUnavailableError(StackError):
