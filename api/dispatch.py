@@ -17,7 +17,7 @@ from api.bodies import decode_body, read_bytes
 from api.calls import Call, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
 from api.deadlines import Deadline, in_time
-from api.errors import ApiError, ResourceMissingError, UnavailableError
+from api.errors import ApiError, ResourceMissingError, TryLaterError
 from api.idempotency import Answer, IdempotencyKeys, read_key, request_text
 from api.parameters import AnyRequest, read_query
 from api.services import Services
@@ -112,7 +112,7 @@ def _check_ids(path: dict[str, str]) -> None:
 
 def failure(version: Version, error: ApiError, method: str) -> Answer:
     """The answer that tells of an error."""
-    if isinstance(error, UnavailableError) and method != "GET":
+    if isinstance(error, TryLaterError) and method != "GET":
         error = error.of_a_write()
     headers = {}
     if error.retry_after_s is not None:

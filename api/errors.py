@@ -20,8 +20,9 @@ ApiError
 ├── CommandSetAsideError    500  the engine could make nothing of the command
 ├── OutcomeUnknownError     503  the command was not seen to be decided in time
 ├── NotShownYetError        503  what `wait_for` names is not to be seen in time
-├── ReadsBehindError        503  what was last written is not to be seen in time
-├── UnavailableError        503  the database is away, too slow, or not migrated
+├── TryLaterError           503  there is no answer now
+│   ├── ReadsBehindError             what was last written is not to be seen in time
+│   └── UnavailableError             the database is away, too slow, or not migrated
 ├── NotReadyError           503  the process should get no requests for now
 ├── ListenError             at the start: the address can't be listened on
 ├── ServerFailedError       the HTTP server has stopped without being asked to
@@ -30,7 +31,7 @@ ApiError
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 _NAME_SHOWN_MAX: Final = 60
 _RETRY_IS_SAFE: Final = "A retry with the same reference, or the same Idempotency-Key, is safe."
@@ -212,6 +213,15 @@ class UnexpectedError(ApiError):
         super().__init__("Something went wrong on our side. Try again in a few minutes.")
 
 
+class TryLaterError(ApiError):
+    """There is no answer now, whether or not anything was done."""
+
+    def of_a_write(self) -> Self:
+        """The error itself, as told to a caller who wonders whether anything was done."""
+        self.args = (f"{self} {_RETRY_IS_SAFE}",)
+        return self
+
+
 class NotShownYetError(ApiError):
     """The deadline passed before the command was decided and shown."""
 
@@ -226,7 +236,7 @@ class NotShownYetError(ApiError):
         )
 
 
-class ReadsBehindError(ApiError):
+class ReadsBehindError(TryLaterError):
     """The deadline passed before the read models showed what had been written before."""
 
     code = "reads_behind"
@@ -240,16 +250,12 @@ class ReadsBehindError(ApiError):
         )
 
 
-class UnavailableError(ApiError):
+class UnavailableError(TryLaterError):
     """The answer can't be had now; the same request may succeed later."""
 
     code = "unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after_s = 5
-
-    def of_a_write(self) -> "UnavailableError":
-        """The same, for a caller who wonders whether anything was done."""
-        return UnavailableError(f"{self} {_RETRY_IS_SAFE}")
 
 
 class NotReadyError(ApiError):

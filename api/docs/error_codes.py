@@ -262,8 +262,8 @@ ERROR_FAMILIES: Final = (
                 "reads_behind",
                 503,
                 "What the caller has written last can't be read yet, so there is no answer rather"
-                " than an old one.",
-                "Ask again after `Retry-After` seconds.",
+                " than an old one. What was asked for may have been done.",
+                "Ask again after `Retry-After` seconds; keep the reference or Idempotency-Key.",
             ),
             ErrorCode(
                 "unavailable",
