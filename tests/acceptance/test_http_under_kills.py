@@ -18,9 +18,9 @@ from bench.connection import basic
 from cli.stack import Stack
 from projections.verification import verify
 from tests.support.databases import connection_to
-from tests.support.http_books import check_books
+from tests.support.http_books import Books, WalletBook, check_books
 from tests.support.http_caller import Caller, Tally
-from tests.support.http_client import Books, Client, WalletBook
+from tests.support.http_client import Client
 from tests.support.http_deployment import HttpDeployment
 from tests.support.polling import poll
 from tests.support.query_api import create_credentials

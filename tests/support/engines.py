@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from engine.consumer import CommandConsumer, utc_now
 from engine.fit import register_topology
 from engine.settings import Settings
 from engine.topology import home
 from schemas.entries import Entry, decode_entry
+from tests.support.topics import read_topic
 
 
 @dataclass
@@ -110,24 +111,7 @@ class Service:
         return await self.records(self.settings.events_topic)
 
     async def records(self, topic: str) -> dict[int, list[ConsumerRecord]]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-        )
-        await consumer.start()
-        try:
-            places = [TopicPartition(topic, number) for number in range(self.partitions)]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)
-            found: dict[int, list[ConsumerRecord]] = {place.partition: [] for place in places}
-            await consumer.seek_to_beginning(*places)
-            while any([await consumer.position(place) < ends[place] for place in places]):
-                for place, batch in (await consumer.getmany(timeout_ms=200)).items():
-                    found[place.partition] += batch
-            return found
-        finally:
-            await consumer.stop()
+        return await read_topic(self.settings, topic, self.partitions)
 
 
 @asynccontextmanager

@@ -1,18 +1,57 @@
-"""The books of all clients held against the service, when all is quiet."""
+"""Books of clients: what each knows, and all of them held against the service when all is quiet."""
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 import httpx
 
 from engine.replay import wallet_at
-from tests.support.http_client import Books, WalletBook
 from tests.support.query_api import walk
 
 _SIGNS = {"debit": -1, "write_off": -1, "credit": 1, "topup": 1}
 _PAGE = 100
+
+
+@dataclass
+class WalletBook:
+    """A wallet as its client knows it. Movements are by reference, in, or out if negative."""
+
+    id: str
+    customer_id: str
+    balance: int = 0
+    status: str = "active"
+    movements: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+    perhaps: dict[str, int] = field(default_factory=dict)
+    perhaps_status: str | None = None
+    topups: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+
+    @property
+    def left_alone(self) -> bool:
+        return bool(self.perhaps) or self.perhaps_status is not None or self.status == "closed"
+
+    def moved(self, reference: str, amount: int, answer: Any = None) -> None:
+        self.movements[reference] = amount
+        self.balance += amount
+        if answer is not None:
+            self.answers[reference] = answer
+
+
+@dataclass
+class Books:
+    """What one client knows; `made` is by the tag that it gave each thing."""
+
+    wallets: dict[str, WalletBook] = field(default_factory=dict)
+    customers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deleted_customers: set[str] = field(default_factory=set)
+    perhaps_wallets: set[str] = field(default_factory=set)
+    perhaps_customers: set[str] = field(default_factory=set)
+    perhaps_topups: set[str] = field(default_factory=set)
+    shared: dict[str, WalletBook] = field(default_factory=dict)
 
 
 def merged(books: Sequence[Books]) -> list[WalletBook]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from random import Random
 from typing import Any
 
@@ -14,7 +15,6 @@ from bench.connection import Connection, Response, connect, encode_request
 
 _ANSWER_S_MAX = 25
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.05, 1.0
-_TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Caller:
         self._idle[port].append(connection)
         self.tally.statuses[response.status] += 1
         assert response.status != 500, f"{request}: {response}"
-        if response.status > 500 or response.status == _TOO_MANY_REQUESTS:
+        if response.status > 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
             # a page for people has its own way to say when
             assert not request.signed or response.header("retry-after"), f"{request}: {response}"
             return None

@@ -9,12 +9,12 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 from typing import Any
 
 from bench.connection import Response
+from tests.support.http_books import Books, WalletBook
 from tests.support.http_caller import Caller, Request, assert_same, json
 
 REDIRECT_URL = "https://shop.example/paid"
@@ -22,45 +22,6 @@ _OWN_WALLETS_MAX = 6
 _PAY_FORM = re.compile(r'action="([^"]+/pay)"')
 _SEES_S = 0.2
 _PAID_S_MAX = 90
-
-
-@dataclass
-class WalletBook:
-    """A wallet as its client knows it. Movements are by reference, in, or out if negative."""
-
-    id: str
-    customer_id: str
-    balance: int = 0
-    status: str = "active"
-    movements: dict[str, int] = field(default_factory=dict)
-    answers: dict[str, Any] = field(default_factory=dict)
-    perhaps: dict[str, int] = field(default_factory=dict)
-    perhaps_status: str | None = None
-    topups: dict[str, str] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
-
-    @property
-    def left_alone(self) -> bool:
-        return bool(self.perhaps) or self.perhaps_status is not None or self.status == "closed"
-
-    def moved(self, reference: str, amount: int, answer: Any = None) -> None:
-        self.movements[reference] = amount
-        self.balance += amount
-        if answer is not None:
-            self.answers[reference] = answer
-
-
-@dataclass
-class Books:
-    """What one client knows; `made` is by the tag that it gave each thing."""
-
-    wallets: dict[str, WalletBook] = field(default_factory=dict)
-    customers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    deleted_customers: set[str] = field(default_factory=set)
-    perhaps_wallets: set[str] = field(default_factory=set)
-    perhaps_customers: set[str] = field(default_factory=set)
-    perhaps_topups: set[str] = field(default_factory=set)
-    shared: dict[str, WalletBook] = field(default_factory=dict)
 
 
 class Client:

@@ -72,7 +72,7 @@ class HttpDeployment:
 
     def start(self, kind: str, number: int = 0) -> None:
         """Start a process, or start it again; an API comes back on its port."""
-        env = environment(self.settings) | {"WALLET_SECRET_KEYS": SECRET_KEYS}
+        env = environment(self.settings)
         if kind == "api":
             port = self.ports.setdefault(number, free_port(set(self.ports.values())))
             env |= {"WALLET_API_PORT": str(port), "WALLET_PUBLIC_URL": self.url(0)}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
 from engine.merkle import Frontier
 from engine.settings import Settings
@@ -23,6 +23,7 @@ from schemas.entries import Entry, decode_entry
 from schemas.events import CommandRejected, Expired
 from tests import merkle_oracle
 from tests.support.load import Sent
+from tests.support.topics import read_topic
 from tests.wallet_oracle import Oracle
 
 FORWARDED_HEADER = "wallet-forwarded-from"
@@ -57,29 +58,6 @@ async def audit(settings: Settings, journal: Sequence[Sent], partitions: int) ->
     finally:
         await connection.close()
     return outcomes
-
-
-async def read_topic(
-    settings: Settings, topic: str, partitions: int
-) -> dict[int, list[ConsumerRecord]]:
-    """All records of a topic by partition, in order."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    await consumer.start()
-    try:
-        places = [TopicPartition(topic, number) for number in range(partitions)]
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        found: dict[int, list[ConsumerRecord]] = {place.partition: [] for place in places}
-        while any([await consumer.position(place) < ends[place] for place in places]):
-            for place, records in (await consumer.getmany(timeout_ms=200)).items():
-                found[place.partition] += records
-        return found
-    finally:
-        await consumer.stop()
 
 
 def _check_journal(commands: dict[int, list[ConsumerRecord]], journal: Sequence[Sent]) -> None:

@@ -3,7 +3,10 @@
 import uuid
 from dataclasses import dataclass
 
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from engine.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,32 @@ async def delete_topics(bootstrap: str, names: TopicNames) -> None:
             await admin.delete_topics(sorted(present))
     finally:
         await admin.close()
+
+
+async def read_topic(
+    settings: Settings, topic: str, partitions: int
+) -> dict[int, list[ConsumerRecord]]:
+    """All records of a topic by partition, in order."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        found: dict[int, list[ConsumerRecord]] = {place.partition: [] for place in places}
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                found[place.partition] += records
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def read_commands(settings: Settings) -> list[ConsumerRecord]:
+    """Everything in the commands topic, partition after partition."""
+    found = await read_topic(settings, settings.commands_topic, settings.partitions)
+    return [record for records in found.values() for record in records]

@@ -5,9 +5,9 @@ import time
 from base64 import b64decode
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from engine.topology import home
+from tests.support.topics import read_commands
 from tests.support.wallet_command import finish, run, start
 
 PARTITIONS = 4
@@ -30,24 +30,6 @@ async def letters(connection):
         " CASE WHEN $6 = 'open' THEN NULL ELSE now() END)",
         rows,
     )
-
-
-async def consume(settings):
-    places = [TopicPartition(settings.commands_topic, n) for n in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        found = []
-        while sum([await consumer.position(p) for p in places]) < sum(ends.values()):
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                found += batch
-        return found
-    finally:
-        await consumer.stop()
 
 
 async def until(connection, question, *arguments):
@@ -103,7 +85,7 @@ async def test_retry_sends_the_same_bytes_home_and_settles(with_topics, letters,
         "status": "retried",
         "sent_to": f"{HOME}:0",
     }
-    (record,) = await consume(with_topics)
+    (record,) = await read_commands(with_topics)
     assert (record.value, record.key, record.partition) == (COMMAND, b"wal_a", HOME)
     assert await status_of(connection, 0) == "retried"
 
@@ -112,7 +94,7 @@ async def test_retry_of_what_is_no_command_keeps_its_key(with_topics, letters):
     done = await run(with_topics, "dead-letters", "retry", "2:5")
 
     assert done.status == 0, done.err
-    (record,) = await consume(with_topics)
+    (record,) = await read_commands(with_topics)
     assert (record.value, record.key) == (b"\xfe\xff", b"\xff")
 
 
@@ -124,7 +106,7 @@ async def test_two_retries_at_once_send_one_record(with_topics, letters, connect
     both = [await finish(process) for process in started]
 
     assert sorted(done.status for done in both) == [0, 1]
-    assert len(await consume(with_topics)) == 1
+    assert len(await read_commands(with_topics)) == 1
 
 
 @pytest.mark.parametrize("action", ["retry", "discard"])
@@ -134,7 +116,7 @@ async def test_what_is_settled_stays_so(with_topics, letters, connection, action
     assert done.status == 1
     assert "discarded" in done.err
     assert len(done.err.splitlines()) == 1
-    assert await consume(with_topics) == []
+    assert await read_commands(with_topics) == []
 
 
 async def test_discard_settles_and_sends_nothing(with_topics, letters, connection):
@@ -142,7 +124,7 @@ async def test_discard_settles_and_sends_nothing(with_topics, letters, connectio
 
     assert done.status == 0, done.err
     assert await status_of(connection, 0) == "discarded"
-    assert await consume(with_topics) == []
+    assert await read_commands(with_topics) == []
 
 
 async def test_a_tombstone_can_only_be_discarded(with_topics, letters, connection):

@@ -6,9 +6,9 @@ import signal
 from collections import defaultdict
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from engine.topology import home
+from tests.support.topics import read_commands
 from tests.support.wallet_command import finish, run, start
 
 PARTITIONS = 4
@@ -51,26 +51,6 @@ def lines(*commands):
     )
 
 
-async def records(settings):
-    """Everything in the commands topic, partition after partition."""
-    places = [TopicPartition(settings.commands_topic, n) for n in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        found = []
-        for place in places:
-            while await consumer.position(place) < ends[place]:
-                for batch in (await consumer.getmany(place, timeout_ms=1000)).values():
-                    found += batch
-        return found
-    finally:
-        await consumer.stop()
-
-
 async def test_lines_arrive_at_their_wallets_home_in_their_order(with_topics, send):
     commands = [topup(f"r{i}", i + 1, f"wal_{i % 20}") for i in range(3_000)]
 
@@ -83,7 +63,7 @@ async def test_lines_arrive_at_their_wallets_home_in_their_order(with_topics, se
     arrived = defaultdict(list)
     for command in commands:
         sent[command["wallet_id"]].append(command)
-    for record in await records(with_topics):
+    for record in await read_commands(with_topics):
         command = json.loads(record.value)
         assert record.key.decode() == command["wallet_id"]
         assert record.partition == home(command["wallet_id"], PARTITIONS)
@@ -100,7 +80,9 @@ async def test_bad_lines_are_named_and_left_out_and_the_rest_goes_on(with_topics
     assert [line.split(":")[0] for line in done.err.splitlines()] == ["line 2", "line 4"]
     assert "malformed_json" in done.err
     assert "$.amount" in done.err
-    assert {json.loads(record.value)["reference"] for record in await records(with_topics)} == {
+    assert {
+        json.loads(record.value)["reference"] for record in await read_commands(with_topics)
+    } == {
         "r1",
         "r3",
     }
@@ -112,7 +94,7 @@ async def test_raw_sends_lines_as_they_stand(with_topics, send):
     done = await send(with_topics, *raw, options=["--raw"])
 
     assert done.status == 0, done.err
-    found = {record.value: record for record in await records(with_topics)}
+    found = {record.value: record for record in await read_commands(with_topics)}
     assert set(found) == set(raw)
     assert found[raw[0]].key is None
     assert found[raw[1]].key == b"wal_a"
@@ -208,7 +190,7 @@ async def test_ctrl_c_ends_it_at_once_and_quietly(with_topics):
     process = await start(with_topics, "send", "-")
     process.stdin.write(lines(topup("r1")))
     async with asyncio.timeout(30):
-        while not await records(with_topics):
+        while not await read_commands(with_topics):
             pass
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(60):

@@ -10,8 +10,8 @@ import pytest
 
 from cli.stack import Stack
 from tests.support.customers import create_customer, create_wallet
-from tests.support.ledger_audit import read_topic
 from tests.support.polling import poll_async
+from tests.support.topics import read_topic
 from tests.support.wallet_service import WalletService
 
 EMAIL, NAME, PHONE, NOTE = "zinabu@example.com", "Zinabu Quartey", "+233209998877", "limps"
