@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from engine.errors import EngineError
 from engine.notifier import CHANNEL
@@ -149,7 +150,8 @@ class OutcomeWatch:
             waiter.tried = self._hinted.get(waiter.receipt.partition)
         try:
             outcomes = await resolve_many(connection, [waiter.receipt for waiter in waiters])
-        except EngineError as error:
+        except (EngineError, msgspec.MsgspecError) as error:
+            # the second for an entry that a newer release wrote
             if len(waiters) > 1:
                 # one of them has none: the others must not pay for it
                 for waiter in waiters:
@@ -160,11 +162,11 @@ class OutcomeWatch:
         for waiter, outcome in zip(waiters, outcomes, strict=True):
             self._end(waiter, outcome)
 
-    def _end(self, waiter: _Waiter, outcome: Outcome | EngineError | None) -> None:
+    def _end(self, waiter: _Waiter, outcome: Outcome | Exception | None) -> None:
         if outcome is None or waiter.outcome.done():
             return
         self._waiters.discard(waiter)
-        if isinstance(outcome, EngineError):
+        if isinstance(outcome, Exception):
             waiter.outcome.set_exception(outcome)
         else:
             waiter.outcome.set_result(outcome)

@@ -5,7 +5,6 @@ Whoever sees one may send its command again: by its reference it makes one walle
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +19,7 @@ from projections.errors import ProjectionError
 from projections.queries import reaching_database
 from schemas.commands import AnyCommand, CreateWallet, decode_command, encode_command
 
-_SWEPT_AT_ONCE_MAX: Final = 20
+_SWEPT_AT_ONCE_MAX: Final = 200
 
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 _log = logging.getLogger(__name__)
@@ -70,17 +69,16 @@ async def settle_left(services: Services) -> None:
         rows = await services.rows.fetch(
             _QUERIES["take_over"], deadline_s, _SWEPT_AT_ONCE_MAX, SET_ASIDE_FOR
         )
-    await _settle_all(services, (decode_command(row["command"]) for row in rows), deadline_s)
-
-
-async def _settle_all(
-    services: Services, commands: Iterable[AnyCommand], deadline_s: float
-) -> None:
     deadline = asyncio.get_running_loop().time() + deadline_s
     outcomes = await asyncio.gather(
-        *(settle(services, command, deadline) for command in commands), return_exceptions=True
+        *(_settle_again(services, row["command"], deadline) for row in rows),
+        return_exceptions=True,
     )
     for outcome in outcomes:
         # those are taken over again later
         if isinstance(outcome, BaseException) and not isinstance(outcome, OutcomeUnknownError):
             raise outcome
+
+
+async def _settle_again(services: Services, command: bytes, deadline: float) -> None:
+    await settle(services, decode_command(command), deadline)

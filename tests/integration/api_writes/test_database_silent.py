@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from cli.stack import Stack
+from projections.queries import open_pool
 from tests.support.customers import create_customer
 from tests.support.polling import poll
 from tests.support.query_api import running_api
@@ -110,3 +111,20 @@ async def test_the_api_ends_while_the_database_is_silent(stack: Stack) -> None:
         await asyncio.gather(*_requests(client, customer["id"]))
         began = time.monotonic()
     assert time.monotonic() - began < 20
+
+
+async def test_a_process_that_stands_still_does_not_keep_its_locks(stack: Stack) -> None:
+    async with (
+        wallet_service(stack, with_engine=False) as service,
+        open_pool(
+            service.settings.database_url, timeout_s=1, connections_max=1, read_only=False
+        ) as pool,
+    ):
+        customer = await create_customer(service.client)
+        async with pool.acquire() as connection:
+            await connection.execute("BEGIN")
+            await connection.execute("SELECT FROM customers FOR UPDATE")
+            change = await service.client.patch(
+                f"/v1/customers/{customer['id']}", json={"name": "Ama"}
+            )
+    assert change.status_code == 200

@@ -10,7 +10,7 @@ import pytest_asyncio
 from cli.stack import Stack
 from engine import batch
 from engine.decider import Decision
-from schemas.commands import AnyCommand
+from schemas.commands import AnyCommand, CreateWallet, encode_command
 from tests.support.checkouts import Checkouts
 from tests.support.customers import create_customer
 from tests.support.databases import connection_to
@@ -65,6 +65,38 @@ async def test_an_opening_that_was_set_aside_is_left_alone(
 
     await database.execute(f"UPDATE wallet_intents SET set_aside_at = set_aside_at - {_AN_HOUR}")
     await poll_async(lambda: _dead_letters(database, 2))
+
+
+async def test_an_opening_that_can_not_be_read_holds_up_no_other(
+    client: httpx.AsyncClient, database: asyncpg.Connection
+) -> None:
+    customer = await create_customer(client)
+    left = CreateWallet(
+        wallet_id="wal_left",
+        reference="left",
+        merchant_id="mch_1",
+        environment="sandbox",
+        customer_id=customer["id"],
+        currency="GHS",
+    )
+    unreadable = encode_command(left).replace(b"create_wallet", b"lease_wallet")
+    assert unreadable != encode_command(left)
+    for number, command in enumerate([unreadable, encode_command(left)]):
+        await database.execute(
+            "INSERT INTO wallet_intents VALUES ($1, $2, $3, clock_timestamp() - interval '1 hour')",
+            ("wal_unreadable", "wal_left")[number],
+            customer["id"],
+            command,
+        )
+    await poll_async(lambda: _is_gone(database, "wal_left"))
+    assert not await _is_gone(database, "wal_unreadable")
+
+
+async def _is_gone(database: asyncpg.Connection, wallet_id: str) -> bool:
+    found = await database.fetchval(
+        "SELECT count(*) FROM wallet_intents WHERE wallet_id = $1", wallet_id
+    )
+    return bool(found == 0)
 
 
 @pytest.mark.usefixtures("moon")

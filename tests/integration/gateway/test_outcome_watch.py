@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
+import msgspec
 import pytest
 
 from api.gateway import outcomes
@@ -191,3 +192,21 @@ async def test_one_that_has_no_outcome_fails_alone(
         assert isinstance(await _soon(asked), Accepted)
         with pytest.raises(OutcomeMissingError):
             await _soon(nowhere)
+
+
+async def test_an_outcome_that_a_newer_release_wrote_fails_alone(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    await _history(2).write(connection)
+    await connection.execute("ALTER TABLE log DISABLE TRIGGER USER")
+    changed = await connection.execute(
+        "UPDATE log SET data = convert_to(replace(convert_from(data, 'UTF8'), '\"debited\"',"
+        " '\"sponsored\"'), 'UTF8') WHERE position = 2"
+    )
+    assert changed == "UPDATE 1"
+    async with _watching(database_url) as watch:
+        unreadable, asked = _ask(watch, 0), _ask(watch, 1)
+        await _hint(connection, "0:4:4")
+        assert isinstance(await _soon(asked), Accepted)
+        with pytest.raises(msgspec.ValidationError):
+            await _soon(unreadable)
