@@ -90,8 +90,12 @@ class CheckoutPages:
     async def _pay(self, token: str, deadline: float) -> Response[str]:
         try:
             # to its end, though the tab be closed
-            await self._services.errands.run(pay(self._services, token, deadline), deadline)
+            paying = pay(self._services, token, deadline)
+            ended = await self._services.errands.run(paying, deadline)
         except OutcomeUnknownError:
+            ended = False
+        if not ended:
+            # there may be no time left for looking how it is
             return _see_other(self._path(token))
         return self._end(token, await self._rows.checkout(token))
 

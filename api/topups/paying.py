@@ -26,8 +26,8 @@ _SILENCE_S_MAX: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
-async def pay(services: Services, token: str, deadline: float) -> None:
-    """The customer has pressed Pay; returns when there is an outcome, or at the deadline.
+async def pay(services: Services, token: str, deadline: float) -> bool:
+    """The customer has pressed Pay; whether that has an outcome, at the latest at the deadline.
 
     From the moment that the row is paying nothing that goes wrong is for the customer to mend.
     """
@@ -36,12 +36,14 @@ async def pay(services: Services, token: str, deadline: float) -> None:
     if topup is None:
         checkout = await rows.checkout(token)
         if checkout is None or checkout.topup.status != "paying":
-            return
+            return True
         topup = checkout.topup
     try:
         await settle(services, topup, deadline)
     except (ApiError, ProjectionError) as error:
         _log.warning("%s is not settled yet: %s", topup.topup_id, error)
+        return False
+    return True
 
 
 async def settle(services: Services, topup: StoredTopup, deadline: float) -> None:
