@@ -7,8 +7,7 @@ from datetime import timedelta
 from playwright.async_api import Browser, Page
 
 from api.reads import utc_now
-from tests.support.query_api import StandingClock, running_api
-from tests.support.wallet_service import SANDBOX
+from tests.support.query_api import StandingClock
 
 PHONE = {"width": 360, "height": 640}
 
@@ -37,7 +36,9 @@ async def _opened(checkouts, merchant, **changes):
     return await checkouts.open(**urls | {"cancel_url": f"{merchant.url}/basket"} | changes)
 
 
-async def test_pay(checkouts, merchant, browser, javascript) -> None:
+async def test_pay_ends_at_the_merchant_and_tops_up_once(
+    checkouts, merchant, browser, javascript
+) -> None:
     topup = await _opened(checkouts, merchant)
     async with visiting(browser, java_script_enabled=javascript) as page:
         await page.goto(topup["checkout_url"])
@@ -82,7 +83,9 @@ async def test_going_back_and_paying_again_pays_once(checkouts, merchant, browse
     assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
 
 
-async def test_cancel(checkouts, merchant, browser, javascript) -> None:
+async def test_cancel_ends_at_the_merchant_and_moves_nothing(
+    checkouts, merchant, browser, javascript
+) -> None:
     topup = await _opened(checkouts, merchant)
     async with visiting(browser, java_script_enabled=javascript) as page:
         await page.goto(topup["checkout_url"])
@@ -106,9 +109,8 @@ async def test_cancel_with_nowhere_to_go(checkouts, merchant, browser) -> None:
 async def test_a_link_that_has_expired(checkouts, service, merchant, browser) -> None:
     clock = StandingClock()
     clock.now = utc_now()
-    own = service.settings.model_dump()
     async with (
-        running_api(own.pop("database_url"), clock=clock, owner=SANDBOX, **own) as client,
+        service.another_api(clock=clock) as client,
         visiting(browser) as page,
     ):
         topup = await _opened(checkouts, merchant, client=client)

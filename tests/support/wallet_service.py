@@ -38,6 +38,13 @@ class WalletService:
         async with httpx.AsyncClient(base_url=base_url, timeout=30, auth=auth) as client:
             yield client
 
+    @asynccontextmanager
+    async def another_api(self, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of one more API on the same database and topics, with settings of its own."""
+        own = self.settings.model_dump() | changes
+        async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as client:
+            yield client
+
 
 @asynccontextmanager
 async def wallet_service(

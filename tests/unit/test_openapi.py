@@ -106,7 +106,7 @@ def test_scope_and_credentials(name: str, operation: Operation) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
-def test_parameters(name: str, operation: Operation) -> None:
+def test_parameters_are_those_that_the_operation_reads(name: str, operation: Operation) -> None:
     in_path = re.findall(r"\{(\w+)\}", operation.path)
     assert parameter_names(name, operation, "path") == in_path
     known = {field.encode_name for field in msgspec.structs.fields(operation.query)}

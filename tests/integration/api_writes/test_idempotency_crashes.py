@@ -11,7 +11,7 @@ from api.idempotency import Answer, IdempotencyKeys
 from api.secret_keys import SecretKeys
 from tests.support.customers import create_customer
 from tests.support.databases import connection_to
-from tests.support.query_api import SECRET_KEYS, running_api
+from tests.support.query_api import SECRET_KEYS
 from tests.support.wallet_service import SANDBOX, WalletService
 
 NEWER = "another-secret-key-that-only-tests-have"
@@ -49,8 +49,7 @@ async def test_requests_are_recognised_while_the_servers_keys_are_rotated(
 ) -> None:
     key, body = _key(), {"email": "rotation@example.com"}
     first = await client.post("/v1/customers", json=body, headers=key)
-    own = service.settings.model_dump() | {"secret_keys": f"{NEWER},{SECRET_KEYS}"}
-    async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as rotated:
+    async with service.another_api(secret_keys=f"{NEWER},{SECRET_KEYS}") as rotated:
         again = await rotated.post("/v1/customers", json=body, headers=key)
         assert (again.status_code, again.content) == (201, first.content)
         other = await rotated.post("/v1/customers", json=body | {"name": "Ama"}, headers=key)

@@ -21,7 +21,6 @@ from tests.support.money_calls import (
     open_wallet,
     records_decided,
 )
-from tests.support.query_api import running_api
 from tests.support.wallet_service import SANDBOX, WalletService
 
 TWINS = 24
@@ -35,8 +34,7 @@ def _key() -> dict[str, str]:
 @pytest_asyncio.fixture
 async def other_process(service: WalletService) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a second API on the same database and topics, with a key of its own."""
-    settings = service.settings.model_dump()
-    async with running_api(settings.pop("database_url"), owner=SANDBOX, **settings) as client:
+    async with service.another_api() as client:
         yield client
 
 
@@ -236,11 +234,9 @@ async def test_an_answer_outlives_the_process(
 ) -> None:
     wallet_id, key = await open_wallet(client), _key()
     path = f"/v1/wallets/{wallet_id}/freeze"
-    settings = service.settings.model_dump()
-    database_url = settings.pop("database_url")
-    async with running_api(database_url, owner=SANDBOX, **settings) as before:
+    async with service.another_api() as before:
         first = await before.post(path, headers=key)
-    async with running_api(database_url, owner=SANDBOX, **settings) as after:
+    async with service.another_api() as after:
         again = await after.post(path, headers=key)
     assert (again.status_code, again.content) == (200, first.content)
     assert again.headers[REPLAYED] == "true"

@@ -13,8 +13,7 @@ import httpx
 from cli.stack import Stack
 from tests.support.customers import create_customer
 from tests.support.money_calls import DEBIT, balance, debit, entries_of, open_wallet
-from tests.support.query_api import running_api
-from tests.support.wallet_service import SANDBOX, WalletService, wallet_service
+from tests.support.wallet_service import WalletService, wallet_service
 
 DEADLINE_S = 2.0
 LATE_S = 3.0
@@ -64,8 +63,7 @@ async def test_writes_end_in_time_reads_go_on_and_a_retry_is_the_one_effect(stac
 
 
 async def _begins_and_ends_without_kafka(service: WalletService, wallet_id: str) -> None:
-    settings = service.settings.model_dump()
-    async with running_api(settings.pop("database_url"), owner=SANDBOX, **settings) as newcomer:
+    async with service.another_api() as newcomer:
         assert await balance(newcomer, wallet_id) == 15000
         assert (await debit(newcomer, wallet_id)).status_code == 503
         ended_from = time.monotonic()

@@ -21,7 +21,7 @@ from schemas.commands import CreateWallet, encode_command
 from tests.support.customers import create_customer
 from tests.support.databases import connection_to
 from tests.support.polling import poll_async
-from tests.support.query_api import SECRET_KEYS, create_credentials, running_api
+from tests.support.query_api import SECRET_KEYS, create_credentials
 from tests.support.wallet_command import environment
 from tests.support.wallet_service import SANDBOX, WalletService, wallet_service
 
@@ -258,8 +258,8 @@ async def test_a_deletion_finds_out_what_became_of_a_wallet_that_nobody_answered
     service: WalletService, client: httpx.AsyncClient
 ) -> None:
     customer = await create_customer(client)
-    own = service.settings.model_dump() | {"kafka_bootstrap": f"127.0.0.1:{free_port(set())}"}
-    async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as cut_off:
+    nowhere = f"127.0.0.1:{free_port(set())}"
+    async with service.another_api(kafka_bootstrap=nowhere) as cut_off:
         body = {"customer_id": customer["id"], "currency": "GHS"}
         opening = await cut_off.post("/v1/wallets", json=body)
         assert opening.status_code == 503

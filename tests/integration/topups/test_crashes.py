@@ -8,7 +8,7 @@ import pytest
 from schemas.commands import TopUp
 from tests.support.checkouts import Checkouts
 from tests.support.http_deployment import HttpDeployment
-from tests.support.query_api import create_credentials, running_api
+from tests.support.query_api import create_credentials
 from tests.support.wallet_service import SANDBOX, WalletService
 
 
@@ -78,9 +78,8 @@ async def test_what_is_paying_can_be_neither_cancelled_nor_expired(checkouts: Ch
 
 
 async def test_kafka_away_is_a_page_that_waits_and_then_goes_on(stack, service) -> None:
-    own = service.settings.model_dump() | {"api_deadline_ms": 1_000}
     async with (
-        running_api(own.pop("database_url"), owner=SANDBOX, **own) as client,
+        service.another_api(api_deadline_ms=1_000) as client,
         Checkouts.of(service) as checkouts,
     ):
         topup = await checkouts.open(client=client)

@@ -6,9 +6,6 @@ import re
 import httpx
 import pytest
 
-from tests.support.query_api import running_api
-from tests.support.wallet_service import SANDBOX
-
 
 async def test_nothing_of_a_page_is_kept_or_given_on(checkouts) -> None:
     topup = await checkouts.open()
@@ -57,8 +54,7 @@ async def test_what_a_live_provider_knows_is_no_checkout_of_ours(checkouts) -> N
 
 
 async def test_a_page_below_a_path(service, checkouts) -> None:
-    own = service.settings.model_dump() | {"public_url": "https://pay.example/wallets/"}
-    async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as client:
+    async with service.another_api(public_url="https://pay.example/wallets/") as client:
         topup = await checkouts.open(client=client, cancel_url=None)
         assert topup["checkout_url"].startswith("https://pay.example/wallets/checkout/")
         path = topup["checkout_url"].removeprefix("https://pay.example/wallets")

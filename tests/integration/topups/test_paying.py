@@ -9,8 +9,7 @@ import pytest
 from api.reads import utc_now
 from api.topups.rows import TopupRows
 from tests.support.checkouts import CANCEL_URL
-from tests.support.query_api import StandingClock, running_api
-from tests.support.wallet_service import SANDBOX
+from tests.support.query_api import StandingClock
 
 
 def _paid(topup) -> str:
@@ -45,8 +44,7 @@ async def test_pressing_again_leads_to_the_same_end(checkouts) -> None:
 
 
 async def test_many_who_press_at_once_on_two_servers_pay_once(checkouts, service) -> None:
-    own = service.settings.model_dump()
-    async with running_api(own.pop("database_url"), owner=SANDBOX, **own) as other:
+    async with service.another_api() as other:
         topup = await checkouts.open()
         path = topup["checkout_url"].removeprefix(str(service.client.base_url).rstrip("/"))
         pressed = await asyncio.gather(
@@ -110,8 +108,7 @@ async def later(service):
     """An API beside the service's own, whose clock the test moves."""
     clock = StandingClock()
     clock.now = utc_now()
-    own = service.settings.model_dump()
-    async with running_api(own.pop("database_url"), clock=clock, owner=SANDBOX, **own) as client:
+    async with service.another_api(clock=clock) as client:
         yield client, clock
 
 
