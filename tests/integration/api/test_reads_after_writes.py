@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest_asyncio
 
+from projections import follower
 from tests.support.query_api import running_api
 from tests.support.wallet_service import SANDBOX, WalletService
 
@@ -63,3 +64,15 @@ async def test_a_new_wallet_is_there_at_once(processes) -> None:
         assert [each["id"] for each in listed] == [wallet_id]
         transactions = await reader.get(f"/v1/wallets/{wallet_id}/transactions")
         assert transactions.json() == {"data": [], "has_more": False}
+
+
+async def test_a_projector_that_rests_is_hurried_by_a_reader(processes, monkeypatch) -> None:
+    writer, reader = processes
+    wallet_id = await wallet_of(writer, "esi@example.com")
+    # twice as long as any request may take: only a hurried projector shows the second credit
+    monkeypatch.setattr(follower, "_REST_S", 20.0)
+    for number in (1, 2, 3):
+        credit = {"amount": 100, "description": "promo", "reference": f"rest_{number}"}
+        await post(writer, f"/v1/wallets/{wallet_id}/credit", **credit)
+        answer = await reader.get(f"/v1/wallets/{wallet_id}")
+        assert answer.json()["balance"] == 100 * number
