@@ -14,7 +14,7 @@ from engine.fit import register_topology
 from engine.topics import describe_topics
 from tests.support.engines import Service
 from tests.support.payloads import create, topup
-from tests.support.polling import poll
+from tests.support.polling import poll, poll_async
 
 W = "wal_a1"
 
@@ -154,6 +154,18 @@ async def _more_partitions(running: Service, admin: AIOKafkaAdminClient) -> None
         running.settings.dead_letters_topic,
     ):
         await admin.create_partitions({topic: NewPartitions(3)})
+    # the broker answers before it tells everybody
+    await poll_async(lambda: _all_have(running, 3))
+
+
+async def _all_have(running: Service, partitions: int) -> bool:
+    topics = await describe_topics(running.settings)
+    names = (
+        running.settings.commands_topic,
+        running.settings.events_topic,
+        running.settings.dead_letters_topic,
+    )
+    return all(topics[name].partitions == partitions for name in names)
 
 
 async def _more_event_partitions(running: Service, admin: AIOKafkaAdminClient) -> None:
