@@ -168,7 +168,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Raw cost, one debit at a time, debits at the rate, and the raw cost again."""
     async with running_service(arguments.wallets) as service:
         given = ("--wallets", arguments.wallets)
-        await service.load(*given, "--rate", 0, "--count", 200, "--tag", "warm")
+        await service.load(*given, "--rate", 0, "--count", arguments.wallets, "--tag", "warm")
         raw = await raw_cost(service.settings, RAW_TOPIC, arguments.count)
         idle = await service.load(*given, "--rate", 0, "--count", arguments.count, "--tag", "idle")
         loaded = await service.load(

@@ -85,7 +85,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Median and 99th percentile in milliseconds: raw, each stage, and over HTTP."""
     async with running_service(arguments.wallets) as service:
         one_at_a_time = ("--wallets", arguments.wallets, "--rate", 0)
-        await service.load(*one_at_a_time, "--count", 200, "--tag", "warm")
+        await service.load(*one_at_a_time, "--count", arguments.wallets, "--tag", "warm")
         raw = await raw_cost(service.settings, RAW_TOPIC, arguments.count)
         commands = debits(wallet_ids(arguments.wallets), arguments.count, "stages")
         stages = await measure_stages(service.settings, commands)

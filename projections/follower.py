@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 import asyncpg
 
@@ -17,22 +17,15 @@ from projections.session import AWAY
 logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.25
-_REST_S: Final = 0.02
-"""After entries were taken in, so that the next round has more of them and the engine the machine."""
+_REST_S: Final = 0.05
+"""Before a round that nobody waits for, so that it has more entries and the engine the machine."""
 _REFUSED_BACK_OFF_S: Final = 5.0
-
-
-class _Round(NamedTuple):
-    """Whether anything was there to take in, and whether more of it is left."""
-
-    found: bool
-    left: bool
 
 
 class Follower:
     """Takes in one range of each shard in turn; after a flip it goes on with the new generation.
 
-    Between rounds it rests, unless somebody waits for what it takes in.
+    Before a round it rests, unless somebody waits for what it takes in.
 
     A shard that the database refuses something of is left alone for a few seconds; the others
     go on.
@@ -69,32 +62,30 @@ class Follower:
         while not self._stop.is_set():
             self._wake.clear()
             self._hurry.clear()
-            looked = await self._look_once(connection, on_moved)
+            more = await self._look_once(connection, on_moved)
             on_looked()
-            if looked.left:
-                continue
-            if looked.found:
+            if not more:
+                await _set_within(self._wake, _POLL_S)
                 await _set_within(self._hurry, _REST_S)
-            await _set_within(self._wake, _POLL_S)
 
     async def _look_once(
         self, connection: asyncpg.Connection, on_moved: Callable[[int], None]
-    ) -> _Round:
+    ) -> bool:
+        """Whether there is more to take in."""
         live = await find_live(connection, self.projection)
         if live.version != self.projection.version:
             self._tell_of_version(live.version)
-            return _Round(found=False, left=False)
-        found = left = False
+            return False
+        more = False
         for entries in await read_behind(connection, self.projection, live.generation):
             if self._stop.is_set():
                 break
             if time.monotonic() < self._refused_until.get(entries.shard, 0):
                 continue
-            found = True
-            left |= entries.stop < entries.size
+            more |= entries.stop < entries.size
             if await self._take_in(connection, live.generation, entries):
                 on_moved(entries.shard)
-        return _Round(found, left)
+        return more
 
     async def _take_in(
         self, connection: asyncpg.Connection, generation: int, entries: Range
