@@ -6,6 +6,7 @@ another path, not with other filters. The limit may change from page to page.
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Any, Final
 
@@ -44,13 +45,13 @@ class Cursors:
             raise ValueError("the cursor was not written here, or not for this list")
         return msgspec.msgpack.decode(payload, type=Anchor)
 
-    def page_request(self, origin: bytes, query: NoQuery) -> PageRequest:
+    def page_request(self, origin: Callable[[], bytes], query: NoQuery) -> PageRequest:
         """The page that is asked for; raises InvalidParameterError if the cursor is not good."""
         if not isinstance(query, ListQuery):
             return PageRequest(limit=LIMIT_DEFAULT)
         if query.cursor is not None:
             try:
-                return PageRequest(limit=query.limit, anchor=self.read(origin, query.cursor))
+                return PageRequest(limit=query.limit, anchor=self.read(origin(), query.cursor))
             except ValueError:
                 raise invalid(type(query), "cursor") from None
         anchor = None if query.after is None else Anchor(item_id=query.after)

@@ -7,6 +7,7 @@ its result as the version presents it.
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -55,7 +56,7 @@ class Dispatcher:
         principal = await self._services.admission.admit(operation.scope, request, deadline.answer)
         _check_ids(request.path_params)
         query = read_query(request, operation.query, hidden=version.hidden, strict=version.strict)
-        origin = origin_of(operation.name, principal.owner, request.path_params, query)
+        origin = partial(origin_of, operation.name, principal.owner, request.path_params, query)
         page = self._cursors.page_request(origin, query)
         data = await read_bytes(request, deadline.work)
         body = decode_body(data, operation.body, strict=version.strict)

@@ -20,13 +20,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
     comes out as an integer beyond int64.
     """
     try:
-        value = json.loads(
-            data.decode(),
-            object_pairs_hook=_object,
-            parse_constant=_refuse,
-            parse_int=_integer,
-            parse_float=_float,
-        )
+        value = _decoder.decode(data.decode())
     except RecursionError:
         raise InvalidBodyError("The body must be a JSON object of fewer levels.") from None
     except ValueError:
@@ -63,3 +57,8 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     number = float(text)
     return _BEYOND if math.isinf(number) else number
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse, parse_int=_integer, parse_float=_float
+)

@@ -127,6 +127,8 @@ def read_query(
 
     Those `hidden` are as unknown as any other, and what is unknown is refused if `strict`.
     """
+    if not request.scope["query_string"]:
+        return kind()
     text = request.scope["query_string"].decode("utf-8", "replace")
     pairs = parse_qsl(text, keep_blank_values=True)
     known = [name for name in requirements(kind) if name not in hidden]

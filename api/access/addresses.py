@@ -96,6 +96,7 @@ def _forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     return ",".join(lines).split(",") if lines else []
 
 
+@lru_cache(maxsize=4_096)
 def _read_address(text: str) -> Address | None:
     """An address, with or without a port, as proxies write it."""
     text = text.strip().strip('"')
