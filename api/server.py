@@ -32,8 +32,9 @@ from api.services import Services
 from api.sweeping import sweep
 from api.wallets.ownership import WalletOwners
 from engine.settings import Settings
+from projections.listening import Listener
 from projections.queries import ReadModels, open_pool
-from projections.waiting import ShardWatch, listen
+from projections.waiting import ShardWatch
 
 _BACKLOG: Final = 1024
 _CONNECTIONS_MAX: Final = 10
@@ -64,13 +65,16 @@ async def serve(
         _pool(settings, read_only=True) as pool,
         _pool(settings, read_only=False) as rows,
     ):
-        watch, gateway = ShardWatch(pool), Gateway(settings)
+        listener = Listener(settings.database_url)
+        gateway = Gateway(settings, listener)
         verified = VerifiedCredentials()
+        verified.subscribe_to(listener)
+        watch = ShardWatch(pool)
+        watch.subscribe_to(listener)
         async with (
             _beside(gateway.run()) as carrying,
             _beside(watch.run()) as watching,
-            _beside(listen(settings.database_url, watch.look)) as listening,
-            _beside(verified.run(settings.database_url)) as hearing,
+            _beside(listener.run()) as listening,
             errands() as begun,
         ):
             owners = WalletOwners(rows)
@@ -93,7 +97,7 @@ async def serve(
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                     _log.info("The API listens on %s", _address(host, port))
                     on_listening(_address(host, port))
-                await _stopped(stop, serving, carrying, watching, listening, hearing, sweeping)
+                await _stopped(stop, serving, carrying, watching, listening, sweeping)
 
 
 def _app(services: Services, proxies: TrustedProxies) -> ASGIApp:

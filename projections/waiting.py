@@ -2,7 +2,7 @@
 
     watch = ShardWatch(pool)
     group.create_task(watch.run())
-    group.create_task(listen(database_url, watch.look))
+    watch.subscribe_to(listener)
     await watch.wait_until_shown(Place.parse("2:77"), WALLET_MODELS)
 
 Notifications only say when to look. What counts is read from the database, for everybody who
@@ -10,7 +10,6 @@ waits in one query, and without notifications at an interval.
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,18 +21,14 @@ from msgspec import Struct
 from engine.notifier import CHANNEL as LOG_CHANNEL
 from engine.sql import load_queries
 from projections.errors import ProjectionError
-from projections.listening import listening
-from projections.queries import DATABASE_FAILURES, EntryPlace, reaching_database
+from projections.listening import Listener
+from projections.queries import EntryPlace, reaching_database
 from projections.signals import MODELS_CHANNEL, READERS_CHANNEL
 
 _CHANNELS = (LOG_CHANNEL, MODELS_CHANNEL)
-_SESSION = {"application_name": "wallet-api-listener"}
-_RECONNECT_DELAY_S_MIN = 0.1
-_RECONNECT_DELAY_S_MAX = 5.0
 _OFFSET_MAX = 2**63 - 1
 _PLACE = re.compile(r"(0|[1-9][0-9]{0,3}):(0|[1-9][0-9]{0,18})", re.ASCII)
 _QUERIES = load_queries(Path(__file__).with_name("queries.sql"))
-_log = logging.getLogger(__name__)
 
 
 class UnknownPartitionError(ProjectionError):
@@ -117,6 +112,10 @@ class ShardWatch:
             entry.shard, lambda now: all(now.models.get(m, 0) > entry.position for m in models)
         )
 
+    def subscribe_to(self, listener: Listener) -> None:
+        """Look whenever the log or a model has moved."""
+        listener.subscribe(dict.fromkeys(_CHANNELS, lambda _: self.look()), begun=self.look)
+
     def look(self) -> None:
         """Something may have changed."""
         self._look_again.set()
@@ -186,28 +185,3 @@ class ShardWatch:
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         with reaching_database():
             return await self._pool.fetch(_QUERIES[query], *arguments)
-
-
-async def listen(database_url: str, look: Callable[[], None]) -> None:
-    """Call `look` at every notification, on one connection that is made anew when it breaks.
-
-    Runs until it is cancelled.
-    """
-    delay_s = _RECONNECT_DELAY_S_MIN
-    hear = dict.fromkeys(_CHANNELS, lambda _: look())
-    while True:
-        lost = asyncio.Event()
-        try:
-            async with listening(database_url, _SESSION, hear, lost.set):
-                delay_s = _RECONNECT_DELAY_S_MIN
-                # nobody told us of what came before
-                look()
-                await lost.wait()
-        except DATABASE_FAILURES as error:
-            _log.warning(
-                "Waits poll, for notifications can't be listened for (%s: %s); trying again",
-                type(error).__name__,
-                error,
-            )
-        await asyncio.sleep(delay_s)
-        delay_s = min(2 * delay_s, _RECONNECT_DELAY_S_MAX)

@@ -4,28 +4,21 @@ An entry lasts a second at most, and goes at once when its key is rolled or revo
 tells. As long as it can't be heard, nothing is remembered.
 """
 
-import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from api.access.keys import CHANNEL
 from api.calls import Principal
-from projections.listening import listening
-from projections.queries import DATABASE_FAILURES
+from projections.listening import Listener
 
 ENTRIES_MAX: Final = 10_000
 """The oldest entry goes when there is one more."""
 
 AGE_S_MAX: Final = 1.0
-
-_RECONNECT_DELAY_S: Final = 1.0
-_SESSION: Final = {"application_name": "wallet-api-keys"}
-
-_log = logging.getLogger(__name__)
 
 
 class _Entry(NamedTuple):
@@ -78,24 +71,13 @@ class VerifiedCredentials:
             if entry.principal.client_id != client_id
         }
 
-    async def run(self, database_url: str) -> None:
-        """Hear of changes, on one connection that is made anew when it breaks; until cancelled."""
-        while True:
-            lost = asyncio.Event()
-            try:
-                async with listening(database_url, _SESSION, {CHANNEL: self.forget}, lost.set):
-                    self._hear(hearing=True)
-                    await lost.wait()
-            except DATABASE_FAILURES as error:
-                _log.warning(
-                    "Every request looks its key up, for changes of keys can't be listened for"
-                    " (%s: %s); trying again",
-                    type(error).__name__,
-                    error,
-                )
-            finally:
-                self._hear(hearing=False)
-            await asyncio.sleep(_RECONNECT_DELAY_S)
+    def subscribe_to(self, listener: Listener) -> None:
+        """Hear of changes."""
+        listener.subscribe(
+            {CHANNEL: self.forget},
+            begun=partial(self._hear, hearing=True),
+            ended=partial(self._hear, hearing=False),
+        )
 
     def _hear(self, *, hearing: bool) -> None:
         self._hearing = hearing

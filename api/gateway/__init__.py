@@ -1,6 +1,6 @@
 """The gateway: commands into Kafka, and their outcomes by their receipts.
 
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, listener)
     group.create_task(gateway.run())
     outcome = await gateway.carry(command, deadline)
 

@@ -18,6 +18,7 @@ from api.gateway.producing import CommandProducer
 from engine.errors import EngineError
 from engine.receipts import Accepted, DeadLettered, Outcome, Receipt, Rejected
 from engine.settings import Settings
+from projections.listening import Listener
 from schemas.commands import AnyCommand, InvalidCommandError, decode_command, encode_command
 
 SET_ASIDE_FOR: Final = timedelta(hours=1)
@@ -30,9 +31,9 @@ _log = logging.getLogger(__name__)
 class Gateway:
     """Carries commands to the engine, and brings back what became of them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listener: Listener) -> None:
         self._producer = CommandProducer(settings)
-        self._outcomes = OutcomeWatch(settings)
+        self._outcomes = OutcomeWatch(settings, listener)
 
     async def run(self) -> None:
         """Stay connected to Kafka and the database, until cancelled; takes a second or two then."""

@@ -1,6 +1,6 @@
-"""Waiting for outcomes: one connection for the process, which listens and looks.
+"""Waiting for outcomes: hints are heard, and one connection for the process looks.
 
-    watch = OutcomeWatch(settings)
+    watch = OutcomeWatch(settings, listener)
     group.create_task(watch.run())
     outcome = await watch.of(receipt)
 
@@ -11,7 +11,8 @@ an interval unless a hint is lost.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from engine.errors import EngineError
 from engine.notifier import CHANNEL
 from engine.receipts import Outcome, Receipt, resolve_many
 from engine.settings import Settings
-from projections.listening import listening
+from projections.listening import Listener
 from projections.queries import DATABASE_FAILURES
 
 _log = logging.getLogger(__name__)
@@ -57,13 +58,14 @@ class _Waiter:
 class OutcomeWatch:
     """Tells those who wait what became of their records, as soon as it is decided."""
 
-    def __init__(self, settings: Settings, *, poll_s: float = _POLL_S) -> None:
+    def __init__(self, settings: Settings, listener: Listener, *, poll_s: float = _POLL_S) -> None:
         self._settings = settings
         self._poll_s = poll_s
         self._waiters: set[_Waiter] = set()
         self._hinted: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._look_at_all_at = 0.0
+        listener.subscribe({CHANNEL: self._hear}, begun=self._look_at_all)
 
     async def of(self, receipt: Receipt) -> Outcome:
         """What became of a record, for as long as that takes.
@@ -82,16 +84,13 @@ class OutcomeWatch:
             self._waiters.discard(waiter)
 
     async def run(self) -> None:
-        """Listen and look until cancelled; while the database is away, those who wait wait on."""
-        url, timeout_s = self._settings.database_url, self._settings.database_timeout_ms / 1000
-        hear, lost = {CHANNEL: self._hear}, self._wake.set
+        """Look until cancelled; while the database is away, those who wait wait on."""
         back_off_s = _BACK_OFF_S_MIN
         while True:
             try:
-                async with listening(url, _SESSION, hear, lost, timeout_s=timeout_s) as connection:
+                async with self._connected() as connection:
                     back_off_s = _BACK_OFF_S_MIN
-                    # nobody told us of what came before
-                    self._look_at_all_at = 0.0
+                    self._look_at_all()
                     await self._look(connection)
             except DATABASE_FAILURES as error:
                 _log.warning(
@@ -101,6 +100,26 @@ class OutcomeWatch:
                 )
             await asyncio.sleep(back_off_s)
             back_off_s = min(2 * back_off_s, _BACK_OFF_S_MAX)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
+        timeout_s = self._settings.database_timeout_ms / 1000
+        connection = await asyncpg.connect(
+            self._settings.database_url,
+            timeout=timeout_s,
+            command_timeout=timeout_s,
+            server_settings=_SESSION,
+        )
+        try:
+            connection.add_termination_listener(lambda _: self._wake.set())
+            yield connection
+        finally:
+            connection.terminate()
+
+    def _look_at_all(self) -> None:
+        """Nobody told us of what came before."""
+        self._look_at_all_at = 0.0
+        self._wake.set()
 
     def _hear(self, hint: str) -> None:
         try:

@@ -10,6 +10,7 @@ import pytest
 import api.access.verified
 from api.access.keys import create_key, revoke_key, roll_key
 from api.secret_keys import SecretKey, SecretKeys
+from projections.listening import Listener
 from tests.support.authentication import MERCHANT, NEW, OLD, ApiProcess
 from tests.support.polling import poll
 
@@ -24,7 +25,9 @@ async def new_key(connection, keys=KEYS, **options):
 
 @asynccontextmanager
 async def hearing(process: ApiProcess, database_url: str) -> AsyncIterator[None]:
-    task = asyncio.create_task(process.verified.run(database_url))
+    listener = Listener(database_url)
+    process.verified.subscribe_to(listener)
+    task = asyncio.create_task(listener.run())
     try:
         await poll(lambda: process.verified.changes > 0)
         yield
@@ -168,7 +171,7 @@ async def test_nothing_is_remembered_while_changes_are_not_heard(
         changes = process.verified.changes
         assert await connection.fetchval(
             "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'wallet-api-keys'"
+            " WHERE datname = current_database() AND application_name = 'wallet-api-listener'"
         )
         await poll(lambda: process.verified.changes > changes)
         await connection.execute("UPDATE api_keys SET revoked_at = now()")

@@ -6,8 +6,9 @@ import asyncpg
 import httpx
 import pytest
 
+from projections.listening import Listener
 from projections.queries import WALLET_MODELS, DatabaseAwayError, open_pool
-from projections.waiting import Place, ShardWatch, listen
+from projections.waiting import Place, ShardWatch
 from tests.support.history import HistoryBuilder
 from tests.support.polling import poll
 from tests.support.query_api import project, record, running_api
@@ -153,7 +154,9 @@ async def watching(
         watch = ShardWatch(pool, poll_interval_s=poll_interval_s)
         work = [asyncio.create_task(watch.run())]
         if listening:
-            work.append(asyncio.create_task(listen(database_url, watch.look)))
+            listener = Listener(database_url)
+            watch.subscribe_to(listener)
+            work.append(asyncio.create_task(listener.run()))
         yield watch
         for task in work:
             task.cancel()

@@ -14,6 +14,7 @@ from engine.migrate import migrate
 from engine.receipts import Accepted, Outcome, OutcomeMissingError, Receipt
 from engine.receipts import resolve_many as really_resolve
 from engine.settings import Settings
+from projections.listening import Listener
 from schemas.commands import Debit
 from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
@@ -32,20 +33,27 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @asynccontextmanager
 async def _watching(database_url: str, poll_s: float = NEVER_S) -> AsyncIterator[OutcomeWatch]:
-    watch = OutcomeWatch(Settings(database_url=database_url), poll_s=poll_s)
-    running = asyncio.create_task(watch.run())
+    listener = Listener(database_url)
+    watch = OutcomeWatch(Settings(database_url=database_url), listener, poll_s=poll_s)
+    running = {asyncio.create_task(work) for work in (listener.run(), watch.run())}
     try:
         await _listens(database_url)
         yield watch
     finally:
-        running.cancel()
-        await asyncio.wait({running})
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
 
 
 _LISTENERS = """
 SELECT pid FROM pg_stat_activity
- WHERE datname = current_database() AND application_name = 'wallet-api outcomes'
+ WHERE datname = current_database() AND application_name = 'wallet-api-listener'
    AND state = 'idle' AND query LIKE 'LISTEN%'
+"""
+
+_END = """
+SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = $1
 """
 
 
@@ -167,14 +175,19 @@ async def test_a_hint_that_runs_ahead_is_no_answer(
         assert isinstance(await _soon(asked), Accepted)
 
 
-async def test_it_outlives_its_connection(
-    database_url: str, connection: asyncpg.Connection
+@pytest.mark.parametrize("session", ["wallet-api-listener", "wallet-api outcomes"])
+async def test_it_outlives_its_connections(
+    database_url: str, connection: asyncpg.Connection, session: str
 ) -> None:
+    async def ended() -> bool:
+        return await connection.fetchval(_END, session)
+
     async with _watching(database_url) as watch:
         asked = _ask(watch, 0)
-        pid = await _listens(database_url)
-        await connection.execute("SELECT pg_terminate_backend($1)", pid)
         await _history(1).write(connection)
+        await asyncio.wait({asked}, timeout=0.2)
+        assert not asked.done()
+        await poll_async(ended)
         # what was decided meanwhile, nobody told it
         assert isinstance(await _soon(asked), Accepted)
 
