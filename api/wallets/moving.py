@@ -1,10 +1,12 @@
 """Moving money: debits and credits by hand."""
 
+import re
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct
 
 from api.calls import Call
+from api.errors import InvalidBodyError
 from api.services import Services
 from api.wallets.outcomes import accepted
 from schemas.commands import (
@@ -28,6 +30,9 @@ Reason = Annotated[
     Description,
     Meta(min_length=1, extra={"requirement": "a string of 1 to 1000 characters"}),
 ]
+
+
+_TOPUP_ID = re.compile(r"top_[0-9a-f]{24}")
 
 
 class DebitBody(Struct, frozen=True, kw_only=True):
@@ -60,6 +65,9 @@ async def credit_wallet(services: Services, call: Call) -> Transaction:
 
 def _fields(call: Call) -> dict[str, Any]:
     body: DebitBody = call.body
+    if _TOPUP_ID.fullmatch(body.reference):
+        # it would take the reference that the top-up's payment comes under
+        raise InvalidBodyError("reference must not be the id of a top-up.")
     return {
         "wallet_id": call.path["wallet_id"],
         "merchant_id": call.owner.merchant_id,

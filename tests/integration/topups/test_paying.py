@@ -61,6 +61,20 @@ async def test_many_who_press_at_once_on_two_servers_pay_once(checkouts, service
     )
 
 
+@pytest.mark.parametrize("move", ["debit", "credit"])
+async def test_nobody_takes_the_reference_of_a_payment(checkouts, service, move) -> None:
+    topup = await checkouts.open()
+    answer = await service.client.post(
+        f"/v1/wallets/{topup['wallet_id']}/{move}",
+        json={"amount": 1, "description": "too early", "reference": topup["id"]},
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "reference must not be the id of a top-up."
+    pressed = await checkouts.press(topup, "pay")
+    assert pressed.headers["location"] == _paid(topup)
+    assert await checkouts.shown(topup) == "succeeded"
+
+
 async def test_cancel_goes_back_to_the_merchant_and_nothing_is_paid(checkouts) -> None:
     topup = await checkouts.open()
     for _ in range(2):
