@@ -98,5 +98,7 @@ class DemoService:
 
     def _spawn(self, name: str, service: str) -> "ManagedProcess":
         environment = embedded_environment(self._stack, service, self._api_port)
+        # not in the temporary directory, where it would be left behind
+        environment["WALLET_RATE_LIMITS_FILE"] = str(self._stack.data_dir / "rate-limits")
         environment["WALLET_SESSION_TIMEOUT_MS"] = str(_SESSION_TIMEOUT_MS)
         return self._stack.spawn(name, service_argv(service), environment)
