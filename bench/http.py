@@ -42,6 +42,8 @@ GOAL = 4.0
 _SECRET = "a-secret-key-of-the-benchmark-alone"
 _REQUESTS_PER_SECOND = 1_000_000
 _SETTLE_S_MAX = 60
+_PROBE_S = 0.05
+"""Between two produces and commits beside the load."""
 
 
 class Service:
@@ -171,29 +173,49 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
         await service.load(*given, "--rate", 0, "--count", arguments.wallets, "--tag", "warm")
         raw = await raw_cost(service.settings, RAW_TOPIC, arguments.count)
         idle = await service.load(*given, "--rate", 0, "--count", arguments.count, "--tag", "idle")
-        loaded = await service.load(
-            *given, "--rate", arguments.rate, "--seconds", arguments.seconds, "--tag", "loaded"
+        loaded, meanwhile = await asyncio.gather(
+            service.load(
+                *given, "--rate", arguments.rate, "--seconds", arguments.seconds, "--tag", "loaded"
+            ),
+            raw_cost(
+                service.settings,
+                RAW_TOPIC,
+                int(arguments.seconds / _PROBE_S / 2),
+                pause_s=_PROBE_S,
+            ),
         )
         again = await raw_cost(service.settings, RAW_TOPIC, arguments.count)
     raw_ms = min(raw["p50_ms"], again["p50_ms"])
     for figure in (idle, loaded):
         figure["ratio"] = figure["p50_ms"] / raw_ms
-    return {"raw": raw, "idle": idle, "loaded": loaded, "raw again": again}
+    loaded["ratio_meanwhile"] = loaded["p50_ms"] / meanwhile["p50_ms"]
+    return {
+        "raw": raw,
+        "idle": idle,
+        "loaded": loaded,
+        "raw again": again,
+        "raw meanwhile": meanwhile,
+    }
 
 
 def report(results: dict[str, dict[str, Any]], rate: float) -> None:
     """The figures as lines for people."""
-    raw, idle, loaded, again = results.values()
+    raw, idle, loaded, again, meanwhile = results.values()
     print(f"{'':34}{'p50 ms':>9}{'p99 ms':>9}{'ratio of p50':>14}")
     rows = {
         "produce + commit, before": raw,
         "produce + commit, after": again,
+        "produce + commit, beside the load": meanwhile,
         "debit, one at a time": idle,
         f"debit, {rate:,.0f}/s open-loop": loaded,
     }
     for name, row in rows.items():
         ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
         print(f"{name:34}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{ratio:>14}")
+    print(
+        f"\nThe debits at that rate took {loaded['ratio_meanwhile']:.1f} times as long as one"
+        " produce and commit beside them."
+    )
     times = [f"{name} {ms:.2f}" for name, ms in loaded["processor_ms"].items()]
     print(f"\nProcessor time of a debit at that rate, in ms: {', '.join(times)}")
     for figure in (idle, loaded):

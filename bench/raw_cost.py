@@ -1,5 +1,6 @@
-"""What the durable part of one command costs alone: an acknowledged produce, then a commit."""
+"""What the durable part of one command costs: an acknowledged produce, then a commit."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -15,7 +16,9 @@ _TABLE = "CREATE TABLE IF NOT EXISTS raw_cost (id bigserial PRIMARY KEY, data by
 _LATENCY_US_MAX = 60_000_000
 
 
-async def raw_cost(settings: Settings, topic: str, count: int) -> dict[str, Any]:
+async def raw_cost(
+    settings: Settings, topic: str, count: int, *, pause_s: float = 0.0
+) -> dict[str, Any]:
     """Produce and insert `count` times, one after the other; latencies in milliseconds."""
     producer = AIOKafkaProducer(**client_options(settings), acks="all")
     await producer.start()
@@ -27,6 +30,7 @@ async def raw_cost(settings: Settings, topic: str, count: int) -> dict[str, Any]
         insert = await connection.prepare("INSERT INTO raw_cost (data) VALUES ($1)")
         produces, commits, both = (HdrHistogram(1, _LATENCY_US_MAX, 3) for _ in range(3))
         for _ in range(count):
+            await asyncio.sleep(pause_s)
             start = time.perf_counter()
             await producer.send_and_wait(topic, _RECORD, key=b"raw")
             produced = time.perf_counter()
