@@ -25,7 +25,8 @@ from bench.load import wallet_ids
 
 _LATENCY_US_MAX = 60_000_000
 _CONNECTIONS_MAX = 512
-_TICK_S = 0.0005
+_TICK_S = 0.001
+"""The event loop rounds to milliseconds: with half of one it would never sleep."""
 _DRAIN_S_MAX = 30
 
 
