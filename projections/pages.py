@@ -14,16 +14,14 @@ way it goes:
     TOPUPS = PageQuery(QUERIES["topup_page"], key_columns=2)
 
 Handlers get the `PageRequest` as `call.page` and return the `Page`, which each version of the API
-presents in its own way. The key of the anchor's item has to be looked up first, among what the
+presents in its own way. The key of the anchor's item is looked up by `find_key`, among what the
 caller may see; if it is not there, UnknownCursorError makes a 400 of it.
 
-    anchor = call.page.anchor
-    key = None if anchor is None else await find_key(call.owner, anchor.item_id)
     with reaching_database():
-        page = await TOPUPS.page(services.rows, call.page, key, to_topup, wallet_id)
+        page = await TOPUPS.page(services.rows, call.page, find_key, to_topup, wallet_id)
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import asyncpg
@@ -93,14 +91,18 @@ class PageQuery:
         self,
         pool: asyncpg.Pool,
         request: PageRequest,
-        key: Key | None,
+        find_key: Callable[[str], Awaitable[Key]],
         item: Callable[[asyncpg.Record], Listed],
         *arguments: object,
     ) -> Page[Listed]:
-        """The page, each row of it made an item; `key` is that of the anchor's item."""
+        """The page, each row of it made an item.
+
+        `find_key` gives the key of the anchor's item, or raises UnknownCursorError.
+        """
         anchor = request.anchor
         newer = anchor is not None and anchor.newer
-        given = (*arguments, *(self._no_key if key is None else key))
+        key = self._no_key if anchor is None else await find_key(anchor.item_id)
+        given = (*arguments, *key)
         rows = await pool.fetch(self._toward(anchor), *given, request.limit + 1)
         more = len(rows) > request.limit
         behind = anchor is not None and bool(

@@ -11,6 +11,7 @@ is said by the same statement that the answer comes from, so whoever wants can w
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,12 +202,11 @@ class ReadModels:
 
         Raises UnknownCursorError if the anchor is no wallet of the owner.
         """
-        anchor = request.anchor
         with reaching_database():
             return await _WALLETS.page(
                 self._pool,
                 request,
-                None if anchor is None else await self._created(owner, anchor.item_id),
+                partial(self._created, owner),
                 _wallet,
                 *owner,
                 now,
@@ -222,12 +222,11 @@ class ReadModels:
 
         Raises UnknownCursorError if the anchor is no transaction of this wallet.
         """
-        anchor = request.anchor
         with reaching_database():
             return await _TRANSACTIONS.page(
                 self._pool,
                 request,
-                None if anchor is None else await self._position(wallet_id, anchor.item_id),
+                partial(self._position, wallet_id),
                 _transaction,
                 shard,
                 wallet_id,

@@ -1,5 +1,6 @@
 """Reading customers."""
 
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -46,13 +47,12 @@ async def get_customer(services: Services, call: Call) -> CustomerDetail:
 async def list_customers(services: Services, call: Call) -> Page[Customer]:
     """Customers, newest first."""
     query: CustomerListQuery = call.query
-    anchor, email = call.page.anchor, query.email
+    email = query.email
     with reaching_database():
-        key = None if anchor is None else await _key(services, call.owner, anchor.item_id)
         return await _PAGE.page(
             services.rows,
             call.page,
-            key,
+            partial(_key, services, call.owner),
             to_customer,
             *call.owner,
             None if email is None else email_key(email),

@@ -9,6 +9,7 @@ Each step is one statement that finds the row as it was expected to be, or chang
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.sql import load_queries
-from projections.pages import Page, PageQuery, PageRequest, UnknownCursorError
+from projections.pages import Key, Page, PageQuery, PageRequest, UnknownCursorError
 from projections.queries import reaching_database
 from schemas.ids import Environment, Owner
 from schemas.resources import Topup, TopupStatus
@@ -100,16 +101,20 @@ class TopupRows:
         self, wallet_id: str, request: PageRequest, item: Callable[[StoredTopup], Topup]
     ) -> Page[Topup]:
         """A page of the wallet's top-ups; raises UnknownCursorError."""
-        key = None
-        if request.anchor is not None:
-            last = await self.find(request.anchor.item_id)
-            if last is None or last.wallet_id != wallet_id:
-                raise UnknownCursorError(f"{wallet_id} has no such top-up.")
-            key = (last.created_at, last.topup_id)
         with reaching_database():
             return await _PAGE.page(
-                self._rows, request, key, lambda row: item(_stored(row)), wallet_id
+                self._rows,
+                request,
+                partial(self._key, wallet_id),
+                lambda row: item(_stored(row)),
+                wallet_id,
             )
+
+    async def _key(self, wallet_id: str, topup_id: str) -> Key:
+        last = await self.find(topup_id)
+        if last is None or last.wallet_id != wallet_id:
+            raise UnknownCursorError(f"{wallet_id} has no such top-up.")
+        return last.created_at, last.topup_id
 
     async def checkout(self, token: str) -> Checkout | None:
         """The sandbox's checkout with this token."""
