@@ -32,6 +32,13 @@ class Deadline(NamedTuple):
         return cls(now + seconds * _WORKING_SHARE, now + seconds * _ANSWERING_SHARE)
 
 
+async def ends_by(task: asyncio.Task[Any], deadline: float) -> bool:
+    """Whether the task has ended by the deadline of the loop's clock; it goes on if not."""
+    remaining_s = deadline - asyncio.get_running_loop().time()
+    await asyncio.wait({task}, timeout=max(0.0, remaining_s))
+    return task.done()
+
+
 async def in_time(work: Coroutine[Any, Any, Result], deadline: float) -> Result:
     """What the work gives, or UnavailableError at the deadline of the loop's clock.
 
@@ -40,16 +47,14 @@ async def in_time(work: Coroutine[Any, Any, Result], deadline: float) -> Result:
     """
     task = asyncio.create_task(work)
     try:
-        remaining_s = deadline - asyncio.get_running_loop().time()
-        await asyncio.wait({task}, timeout=max(0.0, remaining_s))
+        if await ends_by(task, deadline):
+            return task.result()
     finally:
         if not task.done():
             _left_behind.add(task)
             task.add_done_callback(_forget)
             task.cancel()
-    if not task.done():
-        raise UnavailableError("There was no answer in time. Try again in a while.")
-    return task.result()
+    raise UnavailableError("There was no answer in time. Try again in a while.")
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

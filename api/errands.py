@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
+from api.deadlines import ends_by
 from api.errors import OutcomeUnknownError
 
 Result = TypeVar("Result")
@@ -34,14 +35,12 @@ class Errands:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         try:
-            remaining_s = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait({task}, timeout=max(0.0, remaining_s))
+            if await ends_by(task, deadline):
+                return task.result()
         finally:
             if not task.done():
                 task.add_done_callback(_tell_of_failure)
-        if not task.done():
-            raise OutcomeUnknownError
-        return task.result()
+        raise OutcomeUnknownError
 
     async def end(self, timeout_s: float) -> None:
         """Wait for what is under way, then drop what is left: a retry of it is safe."""

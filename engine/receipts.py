@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncpg import Connection, Pool, Record
+from asyncpg import Connection, Record
 from msgspec import Struct
 
 from engine.errors import EngineError
@@ -78,14 +78,14 @@ class _Digests(NamedTuple):
     conflict: bytes
 
 
-async def resolve(connection: Connection | Pool, receipt: Receipt) -> Outcome | None:
+async def resolve(connection: Connection, receipt: Receipt) -> Outcome | None:
     """The outcome of one record, or None while it is undecided."""
     (outcome,) = await resolve_many(connection, [receipt])
     return outcome
 
 
 async def resolve_many(
-    connection: Connection | Pool, receipts: Sequence[Receipt]
+    connection: Connection, receipts: Sequence[Receipt]
 ) -> list[Outcome | None]:
     """The outcomes of many records, in their order; None for those that are undecided.
 
@@ -99,7 +99,7 @@ async def resolve_many(
 
 
 async def _recorded(
-    connection: Connection | Pool, receipts: Sequence[Receipt]
+    connection: Connection, receipts: Sequence[Receipt]
 ) -> tuple[dict[_Place, Outcome | None], list[Receipt]]:
     """The outcomes that are entries, and those of the receipts that are decided without one."""
     named = [None if r.command is None else _digests(r.command) for r in receipts]
@@ -143,7 +143,7 @@ def _outcome(entry: Entry, *, duplicate: bool) -> Outcome:
 
 
 async def _unrecorded(
-    connection: Connection | Pool, receipts: Sequence[Receipt]
+    connection: Connection, receipts: Sequence[Receipt]
 ) -> dict[_Place, Outcome | None]:
     dead = await _at(connection, "dead_letters_at", receipts)
     forwards = await _at(connection, "forwards_at", receipts)
@@ -162,7 +162,7 @@ async def _unrecorded(
 
 
 async def _at(
-    connection: Connection | Pool, query: str, receipts: Sequence[Receipt]
+    connection: Connection, query: str, receipts: Sequence[Receipt]
 ) -> dict[_Place, Record]:
     rows = await connection.fetch(
         _QUERIES[query],

@@ -160,12 +160,7 @@ async def _more_partitions(running: Service, admin: AIOKafkaAdminClient) -> None
 
 async def _all_have(running: Service, partitions: int) -> bool:
     topics = await describe_topics(running.settings)
-    names = (
-        running.settings.commands_topic,
-        running.settings.events_topic,
-        running.settings.dead_letters_topic,
-    )
-    return all(topics[name].partitions == partitions for name in names)
+    return {topic.partitions for topic in topics.values()} == {partitions}
 
 
 async def _more_event_partitions(running: Service, admin: AIOKafkaAdminClient) -> None:
