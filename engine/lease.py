@@ -277,11 +277,12 @@ class Lease:
 
     async def _recorded_meanwhile_ahead(self, ids: list[bytes]) -> dict[bytes, bytes]:
         """What the log has of these ids; the next batch is taken in while the database looks."""
-        asking = asyncio.create_task(self._recorded(ids))
-        await asyncio.sleep(0)
+        recorded, _ = await asyncio.gather(self._recorded(ids), self._take_ahead())
+        return recorded
+
+    async def _take_ahead(self) -> None:
         if self._queue:
             self._ahead = self._take()
-        return await asking
 
     async def _recorded(self, ids: list[bytes]) -> dict[bytes, bytes]:
         return await self._log.find_outcomes(ids) if ids else {}
