@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from engine.consumer import CommandConsumer, utc_now
+from engine.assignment import utc_now
+from engine.consumer import CommandConsumer
 from engine.fit import register_topology
 from engine.settings import Settings
 from engine.topology import home

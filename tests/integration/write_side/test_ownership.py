@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import CommitFailedError
 
-from engine.consumer import CommandConsumer, PartitionMembership
+from engine.assignment import Assignment, PartitionMembership
 from engine.fit import register_topology
 from engine.log import ShardLog
 from engine.topology import home
@@ -22,13 +22,13 @@ TOPUPS = 40
 def assignments(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many partitions each assignment brought, whoever got it."""
     made: list[int] = []
-    working = CommandConsumer.on_partitions_assigned
+    working = Assignment.on_partitions_assigned
 
-    async def assigned(self: CommandConsumer, places: Any) -> None:
+    async def assigned(self: Assignment, places: Any) -> None:
         made.append(len(places))
         await working(self, places)
 
-    monkeypatch.setattr(CommandConsumer, "on_partitions_assigned", assigned)
+    monkeypatch.setattr(Assignment, "on_partitions_assigned", assigned)
     return made
 
 
@@ -90,7 +90,7 @@ async def test_a_claim_that_waits_for_a_lock_does_not_cost_the_membership(
             )
             assert (await running.shard())["epoch"] == 0
             # the broker refuses this from who is no member
-            await engine._owners[0]._membership.prove(0)
+            await engine.assignment._owners[0]._membership.prove(0)
             await lock.rollback()
             await running.decided()
             assert (await running.shard())["epoch"] == 1

@@ -106,7 +106,7 @@ async def test_the_next_owner_goes_on_where_publishing_ended(
     await load(running)
     async with running.engine() as engine:
         await running.decided()
-        for owner in engine._owners.values():
+        for owner in engine.assignment._owners.values():
             assert owner._task is not None
             owner._task.cancel()
         assert (await running.shard())["published"] <= published < COUNT
@@ -181,7 +181,7 @@ async def test_dead_letters_are_published_cut_to_fit_even_after_a_crash(
         await running.send(None, key=b"k")
         await running.send_commands(create(W), wallet_id=W)
         await running.decided()
-        for owner in engine._owners.values():
+        for owner in engine.assignment._owners.values():
             assert owner._task is not None
             owner._task.cancel()
     assert await running.database.fetchval("SELECT count(published_at) FROM dead_letters") == 0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from engine.consumer import CommandConsumer
+from engine.assignment import Assignment
 from engine.log import ShardLog
 from engine.placement import Placement
 from tests.support.engines import Service
@@ -80,16 +80,16 @@ async def test_a_delivery_that_the_framework_swallowed_is_fetched_again(
     running: Service, monkeypatch: pytest.MonkeyPatch, guarded: bool
 ) -> None:
     """The subscriber's position is past it: only where the next one begins tells of it."""
-    working = CommandConsumer._enqueue
+    working = Assignment.deliver
     swallowed: list[int] = []
 
-    async def failing(self: CommandConsumer, records: Any) -> None:
+    async def failing(self: Assignment, records: Any) -> None:
         if records[0].offset == 10 and not swallowed:
             swallowed.extend(record.offset for record in records)
             raise ConnectionResetError("as if the parser had failed")
         await working(self, records)
 
-    monkeypatch.setattr(CommandConsumer, "_enqueue", failing)
+    monkeypatch.setattr(Assignment, "deliver", failing)
     if not guarded:
         monkeypatch.setattr(Placement, "place", lambda *_: "accept")
     await load(running)
@@ -106,7 +106,7 @@ async def test_a_killed_engine_leaves_nothing_half_done(running: Service) -> Non
     await load(running)
     async with running.engine("first", **SMALL) as engine:
         await running.until("SELECT next_offset > 10 FROM shards WHERE shard = 0")
-        for owner in engine._owners.values():
+        for owner in engine.assignment._owners.values():
             assert owner._task is not None
             owner._task.cancel()
         async with running.engine("second", group=running.settings.group + "2", **SMALL):

@@ -192,8 +192,8 @@ async def test_a_newer_releases_shard_is_left_alone(running: Service) -> None:
     before = await running.shard()
     async with running.engine() as engine:
         await running.send_commands(topup(W, "t", 1), wallet_id=W)
-        await poll(lambda: 0 in engine._owners)
-        task = engine._owners[0]._task
+        await poll(lambda: 0 in engine.assignment._owners)
+        task = engine.assignment._owners[0]._task
         assert task is not None
         await asyncio.wait_for(task, 10)
     assert await running.shard() == before

@@ -88,7 +88,7 @@ async def test_a_late_answer_falls_into_the_lease_that_asked(
         answer.set()
         await running.send_commands(debit(W, "d", 5), wallet_id=W)
         await running.decided()
-        assert first._owners[0].committed is not None
+        assert first.assignment._owners[0].committed is not None
     entries = await running.entries()
     assert [entry.event.reference for entry in entries] == ["create", "t", "d"]
 

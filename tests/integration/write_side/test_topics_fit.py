@@ -106,12 +106,14 @@ async def test_commands_deleted_under_a_running_engine(running: Service) -> None
     """Its consumer jumps to where the partition begins now, and says nothing."""
     await decide_five(running)
     async with running.engine() as engine:
-        await poll(lambda: 0 in engine._owners and engine._owners[0].committed)
-        engine._owners[0]._membership.pause()
+        await poll(
+            lambda: 0 in engine.assignment._owners and engine.assignment._owners[0].committed
+        )
+        engine.assignment._owners[0]._membership.pause()
         await running.send_commands(*(topup(W, f"u{n}", 5) for n in range(5)), wallet_id=W)
         await delete_commands(running, 8)
-        engine._owners[0]._membership.seek(5)
-        engine._owners[0]._membership.resume()
+        engine.assignment._owners[0]._membership.seek(5)
+        engine.assignment._owners[0]._membership.resume()
         await running.until("SELECT halted LIKE 'commands_deleted%' FROM shards WHERE shard = 0")
     assert len(await running.entries()) == 5
 
@@ -119,7 +121,9 @@ async def test_commands_deleted_under_a_running_engine(running: Service) -> None
 async def test_more_partitions_under_a_running_engine(running: Service) -> None:
     await decide_five(running)
     async with running.engine() as engine:
-        await poll(lambda: 0 in engine._owners and engine._owners[0].committed)
+        await poll(
+            lambda: 0 in engine.assignment._owners and engine.assignment._owners[0].committed
+        )
         async with administration(running) as admin:
             await admin.create_partitions({running.settings.commands_topic: NewPartitions(3)})
         consumer = engine._subscriber.consumer
