@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     checkout_minutes: Annotated[int, Field(ge=1)] = 30
     readyz_lag_entries_max: Annotated[int, Field(ge=1)] = 50_000
 
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    traces: bool = False
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

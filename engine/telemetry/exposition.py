@@ -1,0 +1,64 @@
+"""Serving a registry at /metrics, from a thread of its own.
+
+The thread answers while the event loop is busy or stuck, which is when somebody wants to know.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+
+from engine.errors import SetupError
+from engine.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class MetricsPortError(SetupError):
+    """The metrics can't be served where the settings say."""
+
+    code = "metrics_port"
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry with what is told of any process: memory, processor time, open files."""
+    disable_created_metrics()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+@contextmanager
+def exposed(registry: CollectorRegistry, settings: Settings) -> Iterator[None]:
+    """Serve the registry at WALLET_METRICS_HOST and WALLET_METRICS_PORT until the end.
+
+    Raises MetricsPortError if that address can't be had.
+    """
+    host, port = settings.metrics_host, settings.metrics_port
+    if port is None:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise MetricsPortError(
+            f"Metrics can't be served on {host}, port {port} ({error.strerror}): give each process"
+            " a WALLET_METRICS_PORT of its own, or check WALLET_METRICS_HOST."
+        ) from error
+    logger.info("metrics_served address=http://%s:%d/metrics", host, server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
