@@ -24,26 +24,20 @@ _SENDING_MS = (8_000, 30_000)
 _QUIET_AFTER_MS = 3_000
 
 FaultKind = Literal[
-    "worker_crash",
-    "worker_pause",
+    "crash",
+    "pause",
     "rebalance",
-    "clock_jump",
-    "database_clock_jump",
+    "clock",
+    "disk_slow",
+    "connection_lost",
     "database_crash",
-    "connection_lost_before_commit",
-    "connection_lost_during_commit",
-    "connection_lost_after_commit",
-    "serialization_failure",
-    "lock_timeout",
-    "slow_disk",
-    "delivery_delayed",
-    "delivery_repeated",
-    "delivery_lost",
+    "serialization",
+    "broker_down",
     "offsets_lost",
-    "publication_refused",
-    "publication_unknown",
-    "publication_repeated",
-    "broker_away",
+    "produce_refused",
+    "fetch_lost",
+    "fetch_repeated",
+    "fetch_delayed",
     "projector_crash",
     "projector_pause",
 ]
@@ -51,38 +45,46 @@ FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """One thing that goes wrong at `at_ms`.
+    """One thing that goes wrong at `at_ms`, with a worker, or a projector where `kind` says so.
 
-    `target` is the number of a worker, a projector or a partition, whichever `kind` speaks of;
-    `length_ms` how long it lasts; `size` the milliseconds that a clock jumps, signed.
+    crash            it dies at the `size`-th of its callbacks after `at_ms`; another one starts
+                     after `length_ms`
+    pause            nothing of it runs for `length_ms`; its connections stay open
+    rebalance        one more member joins the group for `length_ms`, and leaves
+    clock            its clock is off by `size` seconds (negative: behind) for `length_ms`
+    disk_slow        every statement takes up to `size` seconds more, for `length_ms`
+    connection_lost  its next append loses the connection: 0 before, 1 during, 2 after the commit
+    database_crash   the database is killed, and is back after `length_ms`
+    serialization    its next statement fails: 0 serialization failure, 1 lock, 2 statement time-out
+    broker_down      it gets no answer from the broker for `length_ms`
+    offsets_lost     the broker forgets the group's offsets
+    produce_refused  its next record batch of entries: 0 refused, 1 written but not acknowledged
+    fetch_lost       its next fetched batch never reaches the handler
+    fetch_repeated   its next fetched batch comes twice
+    fetch_delayed    its next fetched batch comes `length_ms` late
+    projector_crash, projector_pause    as `crash` and `pause`
     """
 
     kind: FaultKind
     at_ms: int
     target: int = 0
     length_ms: int = 0
-    size: int = 0
+    size: float = 0
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """How often things go wrong besides the planned faults: probabilities.
+    """How often things go wrong besides the planned faults: a probability for each operation."""
 
-    Those of the database count per statement, those of deliveries per fetch, those of
-    publications per record batch.
-    """
-
-    connection_lost_before_commit: float = 0
-    connection_lost_during_commit: float = 0
-    connection_lost_after_commit: float = 0
-    serialization_failure: float = 0
-    lock_timeout: float = 0
-    slow_disk: float = 0
-    delivery_delayed: float = 0
-    delivery_repeated: float = 0
-    delivery_lost: float = 0
-    publication_refused: float = 0
-    publication_unknown: float = 0
-    publication_repeated: float = 0
+    statement_failed: float = 0
+    statement_slow: float = 0
+    commit_unknown: float = 0
+    produce_failed: float = 0
+    produce_unknown: float = 0
+    fetch_lost: float = 0
+    fetch_repeated: float = 0
+    fetch_delayed: float = 0
+    marker: float = 0
+    shuffled: float = 0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -145,17 +147,28 @@ def _draw_faults(source: Random, sending_ms: int) -> list[Fault]:
 
 
 def _draw_fault(source: Random, kind: FaultKind, sending_ms: int) -> Fault:
-    targets = PARTITIONS if kind.startswith(("delivery", "publication")) else WORKERS
     return Fault(
         kind=kind,
         at_ms=source.randint(200, sending_ms),
-        target=source.randrange(targets),
+        target=source.randrange(WORKERS),
         length_ms=source.choice((1, 50, 300, 1_500, 4_000, 12_000)),
-        size=source.choice((-1, 1)) * source.choice((300, 900, 1_500, 6_000, 60_000, 3_600_000)),
+        size=_draw_size(source, kind),
     )
+
+
+def _draw_size(source: Random, kind: FaultKind) -> float:
+    if kind in {"crash", "projector_crash"}:
+        return source.choice((0, 1, 2, 3, 5, 8, 13, 30, 100))
+    if kind == "clock":
+        return source.choice((-1, 1)) * source.choice((0.3, 0.9, 1.5, 4.5, 6, 60, 3_600))
+    if kind == "disk_slow":
+        return source.choice((0.01, 0.1, 1, 3))
+    return source.randrange(3)
 
 
 def _draw_rates(source: Random) -> Rates:
     names = Rates.__struct_fields__
     drawn = source.sample(names, source.randint(0, 4))
-    return Rates(**{name: source.choice((0.002, 0.01, 0.04)) for name in drawn})
+    rates = {name: source.choice((0.002, 0.01, 0.04)) for name in drawn}
+    # the order of what is ready at once is nothing that goes wrong
+    return Rates(**rates | {"shuffled": source.choice((0, 0.1, 1))})
