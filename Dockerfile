@@ -15,6 +15,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY engine engine
 COPY projections projections
+COPY audit audit
 COPY api api
 COPY cli cli
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \

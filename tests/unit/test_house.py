@@ -19,7 +19,7 @@ from schemas.dead_letters import DeadLetterReason
 from schemas.rejections import RejectionCode
 
 ROOT = Path(__file__).parents[2]
-LAYERS = ["schemas", "engine", "projections", "api", "cli"]
+LAYERS = ["schemas", "engine", "projections", "audit", "api", "cli"]
 TOP_LEVEL = {
     "pyproject.toml",
     "README.md",

@@ -1,0 +1,1 @@
+"""What an auditor takes away: signed checkpoints, bundles of one wallet, explanations."""
