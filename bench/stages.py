@@ -21,6 +21,7 @@ from bench.http import RAW_TOPIC, running_service
 from bench.load import debits, wallet_ids
 from bench.raw_cost import raw_cost
 from bench.results import write_json
+from engine.hints import Hint
 from engine.kafka import client_options
 from engine.notifier import CHANNEL
 from engine.receipts import Receipt, resolve
@@ -39,8 +40,8 @@ class Hints:
         self._heard = asyncio.Event()
 
     def hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        shard, next_offset, _ = map(int, str(payload).split(":"))
-        self._decided[shard] = next_offset
+        hint = Hint.from_text(str(payload))
+        self._decided[hint.shard] = hint.next_offset
         self._heard.set()
 
     async def wait(self, shard: int, offset: int) -> None:

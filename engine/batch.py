@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from engine.decider import decide, evolve, expire_due, is_foreign
-from engine.errors import ShardHaltedError
+from engine.errors import RepeatsUnknownError, ShardHaltedError
 from engine.intake import Received, clean_detail
 from engine.log import Append, DeadLetterRow, Snapshot
 from engine.merkle import Frontier, leaf_hashes
@@ -42,6 +42,8 @@ class Batch(Struct, kw_only=True):
     tip: Tip
     leaf_hashes: list[bytes]
     lasts: list[bool]
+    outcome_entries: list[tuple[int, int]]
+    """(offset, index among the entries) of the entry that is the outcome of a record."""
     wallets: dict[str, Wallet]
     outcomes: dict[bytes, bytes]
     snapshots: list[Snapshot]
@@ -135,6 +137,7 @@ class Deciding:
 
     `states` holds every wallet the batch can meet (None: it does not exist); `recorded` and
     `in_flight` map command and conflict ids to the digest of the body they were decided for.
+    Without `repeats_known` the log was not asked for command ids, and refuses a repeat itself.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class Deciding:
         states: dict[str, Wallet | None],
         recorded: Mapping[bytes, bytes],
         in_flight: Mapping[bytes, bytes],
+        repeats_known: bool = True,
         snapshot_every: int,
         failures_in_row: int = 0,
         failures_max: int,
@@ -156,6 +160,7 @@ class Deciding:
         self._states = states
         self._recorded = recorded
         self._in_flight = in_flight
+        self._repeats_known = repeats_known
         self._snapshot_every = snapshot_every
         self._failures_in_row = failures_in_row
         self._failures_max = failures_max
@@ -163,6 +168,7 @@ class Deciding:
         self._wallets: dict[str, Wallet] = {}
         self._snapshots: dict[str, int] = {}
         self._lasts: list[bool] = []
+        self._outcome_entries: list[tuple[int, int]] = []
         self._append = Append(
             from_offset=tip.offset,
             from_position=tip.position,
@@ -172,6 +178,18 @@ class Deciding:
             now=now,
             published=0,
         )
+
+    def commands(self, commands: Sequence[Received], entries_max: int) -> int | None:
+        """Decide commands in order, until there are so many entries.
+
+        The offset of the last one decided if some are left. Raises RepeatsUnknownError if one
+        breaks the decider that may be a repeat, of which nothing is to be decided.
+        """
+        for number, received in enumerate(commands, 1):
+            self.command(received)
+            if self.entries >= entries_max and number < len(commands):
+                return received.offset
+        return None
 
     def command(self, received: Received) -> None:
         """Decide one command; a repeat leaves nothing."""
@@ -257,6 +275,8 @@ class Deciding:
         self._outcomes[received.command_id] = received.body
 
     def _failed(self, received: Received, error: Exception) -> None:
+        if not self._repeats_known:
+            raise RepeatsUnknownError from error
         self._failures_in_row += 1
         logger.error(
             "decider_failed shard=%d offset=%d: the command is a dead letter",
@@ -297,6 +317,8 @@ class Deciding:
                 append.due_added.add((event.expires_at, wallet_id))
         if staged.rows:
             self._lasts[-1] = True
+            if staged.offset is not None:
+                self._outcome_entries.append((staged.offset, len(self._lasts) - 1))
         wallet, before = staged.wallet, staged.before
         if wallet is not None and wallet is not before:
             self._states[wallet_id] = self._wallets[wallet_id] = wallet
@@ -328,6 +350,7 @@ class Deciding:
             tip=Tip(offset, last_record, append.to_position, append.frontier, self._now),
             leaf_hashes=hashes,
             lasts=self._lasts,
+            outcome_entries=self._outcome_entries,
             wallets=self._wallets,
             outcomes=self._outcomes,
             snapshots=[

@@ -9,6 +9,8 @@ EngineError
 ├── LeaseLostError        another worker has claimed the shard; this one wrote nothing
 ├── ClockRefusedError     the engine's clock and the database's are too far apart; nothing was written
 ├── DataRefusedError      the database will not take an entry, whoever sends it
+│   └── CommandRecordedError  because the log has an outcome of one of its commands
+├── RepeatsUnknownError   a command broke the decider before the log was asked whether it is a repeat
 ├── OutcomeMissingError   a decided command has no outcome; in engine.receipts
 ├── EntryUnreadableError, HistoryBrokenError            in engine.replay
 └── MerkleError           and what is below it, in engine.merkle.errors
@@ -59,3 +61,15 @@ class DataRefusedError(EngineError):
     """SQLSTATE class 22, 23 or 54: trying again cannot help, so the offender is looked for."""
 
     code = "data_refused"
+
+
+class RepeatsUnknownError(EngineError):
+    """Ask the log for the batch's command ids, then decide it again."""
+
+    code = "repeats_unknown"
+
+
+class CommandRecordedError(DataRefusedError):
+    """The log holds one of the command ids already: the batch was decided without looking."""
+
+    code = "command_recorded"

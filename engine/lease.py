@@ -7,16 +7,28 @@ claim reads the row and begins anew.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Protocol
 
 from engine.batch import Batch, Deciding, Tip, may_have_been_refused
 from engine.cache import WalletCache
-from engine.errors import DataRefusedError
-from engine.intake import Intake, Record, Stray, clean_detail, dead_letter, record_digest, take_in
+from engine.errors import CommandRecordedError, DataRefusedError, RepeatsUnknownError
+from engine.foresight import COMMANDS_MAX, Foresight
+from engine.intake import (
+    Intake,
+    Received,
+    Record,
+    Stray,
+    clean_detail,
+    dead_letter,
+    record_digest,
+    take_in,
+)
 from engine.keeper import Keeper
 from engine.log import ForwardRow, ShardLog, ShardRow
+from engine.observation import Stage, untimed
 from engine.placement import Placement
 from engine.publisher import Publisher
 from engine.record_queue import RecordQueue
@@ -67,7 +79,8 @@ class Lease:
         partitions: int,
         settings: Settings,
         clock: Callable[[], datetime],
-        on_commit: Callable[[int, Tip], None],
+        on_commit: Callable[[int, Batch], None],
+        timed: Callable[[Stage], AbstractContextManager[None]] = untimed,
     ) -> None:
         self.shard = row.shard
         self.committed = Tip(
@@ -81,6 +94,7 @@ class Lease:
         self._settings = settings
         self._clock = clock
         self._on_commit = on_commit
+        self._timed = timed
         self._keeper = Keeper(log, row.position)
         self._placement = Placement(row.shard, row.next_offset)
         self._cache = WalletCache(settings.cached_wallets_max)
@@ -99,6 +113,8 @@ class Lease:
         self._appending_records: Sequence[Record] = ()
         self._failures_in_row = 0
         self._batch_max = settings.batch_commands_max
+        self._foresight = Foresight()
+        self._appending_unlooked = False
         self._refused: dict[int, str] = {}
         self._due_max = DUE_WALLETS_MAX
         self._unexpirable: set[str] = set()
@@ -178,7 +194,7 @@ class Lease:
             if self._publisher.unpublished < self._settings.unpublished_entries_max:
                 if self._due:
                     return self._decide_due
-                if self._queue or self._ahead:
+                if (self._queue or self._ahead) and not self._gathers():
                     return self._decide_records
             if self._idle and self._fenced_published < self._publisher.published:
                 return self._fence_published
@@ -189,6 +205,14 @@ class Lease:
                 self._idle = True
             self._wake.clear()
         return None
+
+    def _gathers(self) -> bool:
+        """Whether more records may come before a batch could be appended anyway."""
+        return (
+            self._appending is not None
+            and self._ahead is None
+            and len(self._queue) <= COMMANDS_MAX
+        )
 
     async def _raise_failures(self) -> None:
         if self._judging is not None and self._judging.done():
@@ -220,7 +244,8 @@ class Lease:
             self._paused = False
             if self._judging is None:
                 self._flow.resume()
-        return records, self._take_in(records)
+        with self._timed("decode"):
+            return records, self._take_in(records)
 
     def _put_back(self, records: Sequence[Record]) -> None:
         if self._ahead is not None:
@@ -235,13 +260,8 @@ class Lease:
         records, intake = self._take()
         home_offsets = await self._forwarder.forward(intake.strays) if intake.strays else []
         in_flight = {} if self._decided is None else self._decided.outcomes
-        recorded = await self._recorded_meanwhile_ahead(
-            [
-                received.command_id
-                for received in intake.commands
-                if received.command_id not in in_flight
-            ]
-        )
+        unlooked = self._foresight.expects_no_repeat(len(intake.commands))
+        recorded = {} if unlooked else await self._repeats(intake.commands, in_flight)
         states = await self._states({received.command.wallet_id for received in intake.commands})
         recorded |= await self._recorded(
             [
@@ -254,26 +274,39 @@ class Lease:
                 )
             ]
         )
-        deciding = self._deciding(states, recorded, in_flight)
+        deciding = self._deciding(states, recorded, in_flight, repeats_known=not unlooked)
+        try:
+            with self._timed("decide"):
+                ended_early_at = deciding.commands(intake.commands, ENTRIES_MAX)
+        except RepeatsUnknownError:
+            self._foresight.erred()
+            self._put_back(records)
+            return
         end = records[-1].offset
-        for received in intake.commands:
-            deciding.command(received)
-            if deciding.entries >= ENTRIES_MAX:
-                end = received.offset
-                break
-        if end != records[-1].offset:
+        if ended_early_at is not None:
+            end = ended_early_at
             self._put_back([record for record in records if record.offset > end])
             records = [record for record in records if record.offset <= end]
         for letter in intake.dead_letters:
             if letter.offset <= end:
                 deciding.dead_letter(letter)
-        batch = deciding.finish(end + 1, record_digest(records[-1]))
+        with self._timed("hash"):
+            batch = deciding.finish(end + 1, record_digest(records[-1]))
         batch.append.forwards = [
             ForwardRow(offset=stray.offset, home=stray.home, home_offset=home_offset)
             for stray, home_offset in zip(intake.strays, home_offsets, strict=True)
             if stray.offset <= end
         ]
-        await self._hand_over(batch, records)
+        await self._hand_over(batch, records, unlooked=unlooked)
+
+    async def _repeats(
+        self, commands: Sequence[Received], in_flight: Mapping[bytes, bytes]
+    ) -> dict[bytes, bytes]:
+        recorded = await self._recorded_meanwhile_ahead(
+            [received.command_id for received in commands if received.command_id not in in_flight]
+        )
+        self._foresight.looked(len(recorded))
+        return recorded
 
     async def _recorded_meanwhile_ahead(self, ids: list[bytes]) -> dict[bytes, bytes]:
         """What the log has of these ids; the next batch is taken in while the database looks."""
@@ -349,6 +382,8 @@ class Lease:
         states: dict[str, Wallet | None],
         recorded: dict[bytes, bytes],
         in_flight: dict[bytes, bytes],
+        *,
+        repeats_known: bool = True,
     ) -> Deciding:
         return Deciding(
             self.shard,
@@ -357,12 +392,15 @@ class Lease:
             states=states,
             recorded=recorded,
             in_flight=in_flight,
+            repeats_known=repeats_known,
             snapshot_every=self._settings.snapshot_every_versions,
             failures_in_row=self._failures_in_row,
             failures_max=self._settings.decider_failures_max,
         )
 
-    async def _hand_over(self, batch: Batch, records: Sequence[Record]) -> bool:
+    async def _hand_over(
+        self, batch: Batch, records: Sequence[Record], *, unlooked: bool = False
+    ) -> bool:
         """Append the batch as soon as the one before it is in; False if that one was refused."""
         if not await self._settle(decided_on_it=records):
             return False
@@ -370,6 +408,7 @@ class Lease:
         self._tip = batch.tip
         self._decided = batch
         self._appending_records = records
+        self._appending_unlooked = unlooked
         self._appending = asyncio.create_task(self._append(batch))
         return True
 
@@ -381,7 +420,7 @@ class Lease:
             self._wake.set()
         self.committed = batch.tip
         # whoever waits for the outcome comes first
-        self._on_commit(self.shard, batch.tip)
+        self._on_commit(self.shard, batch)
         self._cache.keep(batch.wallets)
         self._publisher.publish(batch)
         self._keeper.note(batch)
@@ -399,19 +438,31 @@ class Lease:
             await appending
         except DataRefusedError as error:
             self._put_back(decided_on_it)
-            self._halve(error)
+            if self._appending_unlooked and isinstance(error, CommandRecordedError):
+                self._decide_again()
+            else:
+                self._halve(error)
             return False
         self._batch_max = min(self._batch_max * 2, self._settings.batch_commands_max)
         self._due_max = min(self._due_max * 2, DUE_WALLETS_MAX)
         return True
+
+    def _decide_again(self) -> None:
+        """The batch under way held a repeat: the log is asked first this time."""
+        self._foresight.erred()
+        self._go_back()
+        self._put_back(self._appending_records)
+
+    def _go_back(self) -> None:
+        self._tip = self.committed
+        self._decided = None
 
     def _halve(self, error: DataRefusedError) -> None:
         records = self._appending_records
         due = [] if self._decided is None else self._decided.append.due_removed
         if not records and not due:
             raise error
-        self._tip = self.committed
-        self._decided = None
+        self._go_back()
         if due:
             self._halve_due(due, error)
             return

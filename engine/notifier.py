@@ -9,13 +9,15 @@ import logging
 
 import asyncpg
 
-from engine.batch import Tip
+from engine.batch import Batch
+from engine.hints import Hint
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "wallet_shards"
 _BACK_OFF_S = 1.0
+_HINTS_MAX = 8
 _DATABASE_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -27,15 +29,20 @@ _DATABASE_ERRORS = (
 
 
 class Notifier:
-    """Sends `<shard>:<next offset>:<position>` for the latest state of each shard that moved."""
+    """Sends a hint for each batch, or only for the latest one of a shard if they come quickly."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._moved: dict[int, Tip] = {}
+        self._moved: dict[int, list[Hint]] = {}
         self._wake = asyncio.Event()
 
-    def moved(self, shard: int, tip: Tip) -> None:
-        self._moved[shard] = tip
+    def moved(self, shard: int, batch: Batch) -> None:
+        hint = Hint.of(shard, batch)
+        hints = self._moved.setdefault(shard, [])
+        if not hint.outcomes or len(hints) >= _HINTS_MAX:
+            # it says how far the shard is, which is all that those before it can be missed for
+            hints.clear()
+        hints.append(hint)
         self._wake.set()
 
     async def run(self) -> None:
@@ -63,7 +70,7 @@ class Notifier:
                 await self._wake.wait()
                 self._wake.clear()
                 moved, self._moved = self._moved, {}
-                payloads = [f"{shard}:{tip.offset}:{tip.position}" for shard, tip in moved.items()]
+                payloads = [hint.to_text() for hints in moved.values() for hint in hints]
                 await connection.execute(
                     "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload",
                     CHANNEL,

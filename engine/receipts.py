@@ -98,6 +98,12 @@ async def resolve_many(
     return [outcomes.get(receipt.place) for receipt in receipts]
 
 
+def outcome_of(receipt: Receipt, entry: bytes) -> Outcome:
+    """The outcome of a record, given the entry that was made of it. Raises msgspec.MsgspecError."""
+    decoded = decode_entry(entry)
+    return _outcome(decoded, duplicate=decoded.offset != receipt.offset)
+
+
 async def _recorded(
     connection: Connection, receipts: Sequence[Receipt]
 ) -> tuple[dict[_Place, Outcome | None], list[Receipt]]:

@@ -11,6 +11,7 @@ an interval unless a hint is lost.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ import asyncpg
 import msgspec
 
 from engine.errors import EngineError
+from engine.hints import Hint
 from engine.notifier import CHANNEL
-from engine.receipts import Outcome, Receipt, resolve_many
+from engine.receipts import Outcome, Receipt, outcome_of, resolve_many
 from engine.settings import Settings
 from projections.listening import Listener
 from projections.queries import DATABASE_FAILURES
@@ -61,10 +63,11 @@ class OutcomeWatch:
     def __init__(self, settings: Settings, listener: Listener, *, poll_s: float = _POLL_S) -> None:
         self._settings = settings
         self._poll_s = poll_s
-        self._waiters: set[_Waiter] = set()
+        self._waiters: defaultdict[int, set[_Waiter]] = defaultdict(set)
         self._hinted: dict[int, int] = {}
+        self._told: dict[int, dict[int, bytes]] = {}
         self._wake = asyncio.Event()
-        self._look_at_all_at = 0.0
+        self._looks_at_all = True
         listener.subscribe({CHANNEL: self._hear}, begun=self._look_at_all)
 
     async def of(self, receipt: Receipt) -> Outcome:
@@ -72,16 +75,18 @@ class OutcomeWatch:
 
         Raises OutcomeMissingError if it is decided and nothing says how.
         """
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(receipt, loop.create_future())
-        if not self._waiters:
-            self._look_at_all_at = loop.time() + self._poll_s
-        self._waiters.add(waiter)
-        self._wake.set()
+        waiter = _Waiter(receipt, asyncio.get_running_loop().create_future())
+        waiters = self._waiters[receipt.partition]
+        waiters.add(waiter)
         try:
+            entry = self._told.get(receipt.partition, {}).get(receipt.offset)
+            if entry is not None:
+                self._tell(waiter, entry)
+            elif self._is_hinted(waiter):
+                self._wake.set()
             return await waiter.outcome
         finally:
-            self._waiters.discard(waiter)
+            waiters.discard(waiter)
 
     async def run(self) -> None:
         """Look until cancelled; while the database is away, those who wait wait on."""
@@ -118,17 +123,30 @@ class OutcomeWatch:
 
     def _look_at_all(self) -> None:
         """Nobody told us of what came before."""
-        self._look_at_all_at = 0.0
+        self._looks_at_all = True
         self._wake.set()
 
-    def _hear(self, hint: str) -> None:
+    def _hear(self, text: str) -> None:
         try:
-            shard, next_offset, _ = map(int, hint.split(":"))
+            hint = Hint.from_text(text)
         except ValueError:
-            _log.warning("%s: %.100r is no hint of ours", CHANNEL, hint)
+            _log.warning("%s: %.100r is no hint of ours", CHANNEL, text)
             return
-        self._hinted[shard] = next_offset
-        self._wake.set()
+        self._hinted[hint.shard] = hint.next_offset
+        self._told[hint.shard] = hint.outcomes
+        for waiter in self._waiters[hint.shard]:
+            entry = hint.outcomes.get(waiter.receipt.offset)
+            if entry is not None:
+                self._tell(waiter, entry)
+            elif self._is_hinted(waiter):
+                self._wake.set()
+
+    def _tell(self, waiter: _Waiter, entry: bytes) -> None:
+        try:
+            self._end(waiter, outcome_of(waiter.receipt, entry))
+        except msgspec.MsgspecError as error:
+            # a newer release wrote it
+            self._end(waiter, error)
 
     async def _look(self, connection: asyncpg.Connection) -> None:
         while not connection.is_closed():
@@ -140,18 +158,24 @@ class OutcomeWatch:
 
     async def _next_look(self) -> None:
         try:
-            async with asyncio.timeout_at(self._look_at_all_at if self._waiters else None):
+            async with asyncio.timeout(self._poll_s):
                 await self._wake.wait()
         except TimeoutError:
-            return
+            # a hint may be lost
+            self._looks_at_all = True
         self._wake.clear()
 
     def _due(self) -> list[_Waiter]:
-        now = asyncio.get_running_loop().time()
-        if self._waiters and now >= self._look_at_all_at:
-            self._look_at_all_at = now + self._poll_s
-            return list(self._waiters)
-        return [waiter for waiter in self._waiters if self._is_hinted(waiter)]
+        waiting = [
+            waiter
+            for waiters in self._waiters.values()
+            for waiter in waiters
+            if not waiter.outcome.done()
+        ]
+        if self._looks_at_all:
+            self._looks_at_all = False
+            return waiting
+        return [waiter for waiter in waiting if self._is_hinted(waiter)]
 
     def _is_hinted(self, waiter: _Waiter) -> bool:
         hint = self._hinted.get(waiter.receipt.partition, 0)
@@ -184,7 +208,6 @@ class OutcomeWatch:
     def _end(self, waiter: _Waiter, outcome: Outcome | Exception | None) -> None:
         if outcome is None or waiter.outcome.done():
             return
-        self._waiters.discard(waiter)
         if isinstance(outcome, Exception):
             waiter.outcome.set_exception(outcome)
         else:
