@@ -1,0 +1,249 @@
+"""The client's end of a connection: what the engine and the projector use of asyncpg's."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from asyncpg.transaction import Transaction
+
+from tests.simulation.database.errors import SimulationDefectError, lost
+from tests.simulation.database.session import Rows, Session
+
+if TYPE_CHECKING:
+    from tests.simulation.database.server import SimulatedDatabase
+
+Listener = Callable[[Any, int, str, object], None]
+
+_SET = re.compile(r"SET (\w+) = '?(\w+)'?")
+_CONTROL = {"BEGIN": "begin", "COMMIT": "commit", "ROLLBACK": "rollback"}
+
+
+class SimulatedConnection:
+    """As asyncpg.Connection, one operation at a time; command tags are not simulated."""
+
+    # what asyncpg's Transaction asks of its connection
+    _pool_release_ctr = 0
+
+    def __init__(
+        self,
+        database: "SimulatedDatabase",
+        settings: dict[str, str],
+        command_timeout: float | None,
+    ) -> None:
+        self.settings = settings
+        self._database = database
+        self._session = Session(database, settings)
+        self._command_timeout = command_timeout
+        self._closed = False
+        self._busy = False
+        self._waiting: asyncio.Future[Any] | None = None
+        self._listeners: dict[str, list[tuple[Listener, Context]]] = {}
+        self._on_termination: list[tuple[Callable[[Any], None], Context]] = []
+        self._top_xact: Transaction | None = None
+        self._protocol = self
+        database.opened(self, self._session)
+
+    # queries
+
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> Rows:
+        return await self._perform(query, args, timeout)
+
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
+        rows = await self._perform(query, args, timeout)
+        return rows[0] if rows else None
+
+    async def fetchval(
+        self, query: str, *args: Any, column: int = 0, timeout: float | None = None
+    ) -> Any:
+        rows = await self._perform(query, args, timeout)
+        return rows[0][column] if rows else None
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        await self._perform(query, args, timeout)
+        return ""
+
+    async def executemany(
+        self, query: str, args: Iterable[Sequence[Any]], *, timeout: float | None = None
+    ) -> None:
+        async with self.transaction():
+            for arguments in args:
+                await self._perform(query, arguments, timeout)
+
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False, deferrable: bool = False
+    ) -> Transaction:
+        self._check_open()
+        if isolation not in (None, "read_committed"):
+            raise SimulationDefectError(f"{isolation} is not simulated")
+        return Transaction(self, isolation, readonly, deferrable)
+
+    def is_in_transaction(self) -> bool:
+        return self._session.in_transaction
+
+    # notifications
+
+    async def add_listener(self, channel: str, callback: Listener) -> None:
+        await self._perform(f"LISTEN {channel}", (), None)
+        self._listeners.setdefault(channel, []).append((callback, copy_context()))
+
+    async def remove_listener(self, channel: str, callback: Listener) -> None:
+        if self._closed:
+            return
+        heard = self._listeners.get(channel, [])
+        heard[:] = [pair for pair in heard if pair[0] != callback]
+        await self._perform(f"UNLISTEN {channel}", (), None)
+
+    def add_termination_listener(self, callback: Callable[[Any], None]) -> None:
+        self._on_termination.append((callback, copy_context()))
+
+    def remove_termination_listener(self, callback: Callable[[Any], None]) -> None:
+        self._on_termination = [pair for pair in self._on_termination if pair[0] != callback]
+
+    def hear(self, pid: int, channel: str, payload: str) -> None:
+        """Pass a notification on, in the context of whoever listens."""
+        loop = asyncio.get_running_loop()
+        for callback, context in self._listeners.get(channel, ()):
+            loop.call_soon(callback, self, pid, channel, payload, context=context)
+
+    # the end
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        self.sever()
+
+    def terminate(self) -> None:
+        self.sever()
+
+    def sever(self) -> None:
+        """The connection breaks: the client's call fails, what the server is doing goes on."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(lost())
+            # whoever waited may never come back for it
+            self._waiting.exception()
+        self._session.lose_client()
+        self._database.closed(self._session)
+        loop = asyncio.get_running_loop()
+        for callback, context in self._on_termination:
+            loop.call_soon(callback, self, context=context)
+
+    # one operation
+
+    async def _perform(self, query: str, args: Sequence[Any], timeout: float | None) -> Rows:
+        self._check_open()
+        if self._busy:
+            raise asyncpg.InterfaceError(
+                "cannot perform operation: another operation is in progress"
+            )
+        self._busy = True
+        timeout = self._command_timeout if timeout is None else timeout
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        try:
+            return await self._exchange(query, args, deadline)
+        except (asyncpg.PostgresConnectionError, OSError) as error:
+            if not isinstance(error, TimeoutError):
+                self.sever()
+            raise
+        finally:
+            self._busy = False
+            self._waiting = None
+
+    async def _exchange(self, query: str, args: Sequence[Any], deadline: float | None) -> Rows:
+        trouble = self._database.trouble
+        what, submit = self._understand(query, args)
+        if seconds := trouble.request(what):
+            await self._travel(seconds, deadline)
+        while (before := self._session.under_way()) is not None:
+            # what was given up is still being finished
+            await self._answer(before, deadline)
+        answer = submit()
+        if isinstance(answer, asyncio.Future):
+            answer = await self._answer(answer, deadline)
+        if self._session.ended:
+            self.sever()
+            raise lost()
+        if seconds := trouble.reply(what):
+            await self._travel(seconds, deadline)
+        return answer
+
+    def _understand(
+        self, query: str, args: Sequence[Any]
+    ) -> tuple[str, Callable[[], "Rows | asyncio.Future[Rows]"]]:
+        statement = self._database.known.get(query)
+        if statement is not None:
+            return statement.name, lambda: self._session.submit(statement, args)
+        what = _CONTROL.get(query.rstrip(";").split(" ")[0])
+        if what == "begin":
+            return what, self._begin
+        if what == "commit":
+            return what, self._session.commit
+        if what == "rollback":
+            return what, self._roll_back
+        if query.startswith(("LISTEN ", "UNLISTEN ")):
+            return "listen", tuple
+        if (setting := _SET.fullmatch(query)) is not None:
+            return "set", lambda: self._set(setting[1], setting[2])
+        understood = self._database.understand(query)
+        return understood.name, lambda: self._session.submit(understood, args)
+
+    def _begin(self) -> Rows:
+        self._session.begin()
+        return ()
+
+    def _roll_back(self) -> Rows:
+        self._session.roll_back()
+        return ()
+
+    def _set(self, name: str, value: str) -> Rows:
+        self.settings[name] = value
+        return ()
+
+    async def _travel(self, seconds: float, deadline: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        arrived = loop.create_future()
+        arrival = loop.time() + seconds
+        if deadline is not None and deadline < arrival:
+            timer = loop.call_at(deadline, _time_out, arrived)
+        else:
+            timer = loop.call_at(arrival, _arrive, arrived)
+        await self._wait(arrived, timer)
+
+    async def _answer(self, answer: "asyncio.Future[Rows]", deadline: float | None) -> Rows:
+        loop = asyncio.get_running_loop()
+        timer = None if deadline is None else loop.call_at(deadline, _time_out, answer)
+        rows: Rows = await self._wait(answer, timer)
+        return rows
+
+    async def _wait(
+        self, waiting: "asyncio.Future[Any]", timer: asyncio.TimerHandle | None
+    ) -> Any:
+        self._waiting = waiting
+        try:
+            return await waiting
+        except (TimeoutError, asyncio.CancelledError):
+            self._session.cancel()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise asyncpg.InterfaceError("connection is closed")
+
+
+def _arrive(arrived: "asyncio.Future[Any]") -> None:
+    if not arrived.done():
+        arrived.set_result(())
+
+
+def _time_out(waiting: "asyncio.Future[Any]") -> None:
+    if not waiting.done():
+        waiting.set_exception(TimeoutError())

@@ -1,0 +1,92 @@
+"""Which text stands for which query: the named queries of the packages, and variants of them."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import engine.log
+from engine.sql import load_queries
+from tests.simulation.database import log_queries
+from tests.simulation.database.conditions import Guarded, read_conditions, split_conditions
+from tests.simulation.database.errors import UnknownQueryError
+from tests.simulation.database.rows import Record
+from tests.simulation.database.transactions import Transaction
+
+Run = Callable[..., Sequence[Record]]
+
+_NOTIFY = re.compile(r"SELECT pg_notify\(\$1, .*\) FROM unnest\(\$2::\w+\[\]\) AS \w+")
+
+
+class Known(NamedTuple):
+    """A query that is understood, by its name in its file."""
+
+    name: str
+    run: Callable[[Transaction, Sequence[Any]], Sequence[Record]]
+
+
+class _CompareAndSet(NamedTuple):
+    name: str
+    guarded: Guarded
+    key: frozenset[str]
+    run: Run
+
+
+def _plain(name: str, run: Run) -> Known:
+    return Known(name, lambda transaction, arguments: run(transaction, *arguments))
+
+
+def _guarded(name: str, run: Run, conditions: str, key: frozenset[str]) -> Known:
+    read = read_conditions(conditions, key)
+    return Known(name, lambda transaction, arguments: run(transaction, read, *arguments))
+
+
+_COMPARE_AND_SET: dict[str, frozenset[str]] = {"append": frozenset({"shard"})}
+
+
+def _load(path: Path, runs: dict[str, Run]) -> tuple[dict[str, Known], list[_CompareAndSet]]:
+    texts = load_queries(path)
+    if missing := texts.keys() ^ runs.keys():
+        raise UnknownQueryError(f"{path.name}: the simulation has to be taught {sorted(missing)}")
+    known, guarded = {}, []
+    for name, text in texts.items():
+        key = _COMPARE_AND_SET.get(name)
+        if key is None:
+            known[text] = _plain(name, runs[name])
+            continue
+        split = split_conditions(text)
+        if split is None:
+            raise UnknownQueryError(f"{path.name}: {name} has no conditions that can be read")
+        known[text] = _guarded(name, runs[name], split.conditions, key)
+        guarded.append(_CompareAndSet(name, split, key, runs[name]))
+    return known, guarded
+
+
+KNOWN: dict[str, Known] = {}
+_GUARDED: list[_CompareAndSet] = []
+for _path, _runs in ((Path(engine.log.__file__).with_name("log.sql"), log_queries.QUERIES),):
+    _known, _more = _load(_path, _runs)
+    KNOWN |= _known
+    _GUARDED += _more
+
+
+def understand(text: str) -> Known:
+    """A variant of a known query, with other conditions; raises UnknownQueryError."""
+    if _NOTIFY.fullmatch(" ".join(text.split())):
+        return _plain("notify", _notify)
+    split = split_conditions(text)
+    if split is not None:
+        for query in _GUARDED:
+            if query.guarded.around == split.around:
+                return _guarded(query.name, query.run, split.conditions, query.key)
+    raise UnknownQueryError(f"the simulation does not know this query:\n{text}")
+
+
+def _notify(
+    transaction: Transaction, channel: str, payloads: Sequence[object]
+) -> Sequence[Record]:
+    database = transaction.database
+    for payload in payloads:
+        # as the server does, once each
+        transaction.change(lambda payload=payload: database.notify(0, channel, str(payload)))
+    return ()

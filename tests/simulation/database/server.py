@@ -1,0 +1,146 @@
+"""The simulated database: committed tables, locks, sessions, and the faults of a server.
+
+    database = SimulatedDatabase(clock, trouble)
+    connection = await database.connect()   # in place of asyncpg.connect
+
+Make it outside of any worker's context: what the server does by itself runs in the context that
+it was made in, whatever becomes of the client.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from tests.simulation.database.connection import SimulatedConnection
+from tests.simulation.database.queries import KNOWN, Known, understand
+from tests.simulation.database.rows import (
+    ShardState,
+    StoredDeadLetter,
+    StoredForward,
+    StoredRow,
+    StoredSnapshot,
+)
+from tests.simulation.database.session import Session
+from tests.simulation.database.tables import ShardTables
+from tests.simulation.database.transactions import RowLocks, Transaction
+from tests.simulation.database.trouble import DatabaseTrouble, NoTrouble
+
+
+class SimulatedDatabase:
+    """What is committed stands in plain tables; `connections` are the open ones."""
+
+    def __init__(
+        self,
+        clock: Callable[[], datetime],
+        trouble: DatabaseTrouble | None = None,
+        *,
+        shards: int = 4,
+    ) -> None:
+        self.clock = clock
+        self.trouble: DatabaseTrouble = trouble or NoTrouble()
+        self.context = copy_context()
+        self.shards = {shard: ShardState(shard=shard) for shard in range(shards)}
+        self.tables = {shard: ShardTables() for shard in range(shards)}
+        self.locks = RowLocks()
+        self.known = dict(KNOWN)
+        self.sessions: set[Session] = set()
+        self.connections: dict[Session, SimulatedConnection] = {}
+        self.commit_listeners: list[Callable[[int], None]] = []
+        self.is_down = False
+        self._pids = count(1)
+
+    # what is committed, by shard
+
+    @property
+    def log(self) -> dict[int, list[StoredRow]]:
+        """In order of position."""
+        return {shard: tables.log for shard, tables in self.tables.items()}
+
+    @property
+    def dead_letters(self) -> dict[int, dict[int, StoredDeadLetter]]:
+        """By offset."""
+        return {shard: tables.dead_letters for shard, tables in self.tables.items()}
+
+    @property
+    def forwards(self) -> dict[int, dict[int, StoredForward]]:
+        """By offset."""
+        return {shard: tables.forwards for shard, tables in self.tables.items()}
+
+    @property
+    def due(self) -> dict[int, list[tuple[datetime, str]]]:
+        """(moment, wallet), sorted."""
+        return {shard: tables.due for shard, tables in self.tables.items()}
+
+    @property
+    def snapshots(self) -> dict[int, dict[str, StoredSnapshot]]:
+        """By wallet."""
+        return {shard: tables.snapshots for shard, tables in self.tables.items()}
+
+    @property
+    def tiles(self) -> dict[int, dict[int, dict[int, bytes]]]:
+        """Hashes by level and index."""
+        return {shard: tables.tiles for shard, tables in self.tables.items()}
+
+    # connections
+
+    async def connect(self, *_: Any, **options: Any) -> SimulatedConnection:
+        """As asyncpg.connect; what names the server is not looked at."""
+        if seconds := self.trouble.request("connect"):
+            timeout = options.get("timeout", 60.0)
+            if seconds > timeout:
+                await asyncio.sleep(timeout)
+                raise TimeoutError
+            await asyncio.sleep(seconds)
+        if self.is_down:
+            raise ConnectionRefusedError("the database is down")
+        return SimulatedConnection(
+            self, dict(options.get("server_settings") or {}), options.get("command_timeout")
+        )
+
+    def next_pid(self) -> int:
+        return next(self._pids)
+
+    def opened(self, connection: SimulatedConnection, session: Session) -> None:
+        self.sessions.add(session)
+        self.connections[session] = connection
+
+    def closed(self, session: Session) -> None:
+        """The client's end is gone."""
+        self.connections.pop(session, None)
+
+    def lose_client(self, session: Session) -> None:
+        """The network between the two breaks."""
+        connection = self.connections.get(session)
+        if connection is not None:
+            connection.sever()
+
+    def notify(self, pid: int, channel: str, payload: str) -> None:
+        """Tell everybody who listens."""
+        for connection in list(self.connections.values()):
+            connection.hear(pid, channel, payload)
+
+    # faults
+
+    def crash(self) -> None:
+        """Killed, and back at once: connections die, and what was not committed is gone."""
+        # before the clients hear of it, so that nothing that runs is finished
+        for session in sorted(self.sessions, key=lambda session: session.number):
+            session.end()
+        for connection in list(self.connections.values()):
+            connection.sever()
+
+    # inside
+
+    def understand(self, query: str) -> Known:
+        """A query that is not one of the files' as it stands; raises UnknownQueryError."""
+        self.known[query] = understood = understand(query)
+        return understood
+
+    def tell_of(self, transaction: Transaction) -> None:
+        """What has just been committed."""
+        for shard in sorted(transaction.moved):
+            for listener in self.commit_listeners:
+                listener(shard)

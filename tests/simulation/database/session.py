@@ -1,0 +1,302 @@
+"""The server's end of a connection.
+
+It runs statements by itself: once a request has arrived, the client may be paused, or gone.
+"""
+
+import asyncio
+import re
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncpg
+
+from tests.simulation.database.errors import (
+    CommitWithoutReplyError,
+    SimulationDefectError,
+    failed_transaction,
+    lost,
+    query_canceled,
+    transaction_timeout,
+)
+from tests.simulation.database.rows import Record
+from tests.simulation.database.transactions import LockWaitError, Transaction
+
+if TYPE_CHECKING:
+    from tests.simulation.database.server import SimulatedDatabase
+
+Rows = Sequence[Record]
+
+
+class Statement(Protocol):
+    """A query that the simulation knows."""
+
+    name: str
+
+    def run(self, transaction: Transaction, arguments: Sequence[Any]) -> Rows: ...
+
+
+class Session:
+    """Runs one statement after the other; `ended` once the server has let go of it."""
+
+    def __init__(self, database: "SimulatedDatabase", settings: dict[str, str]) -> None:
+        self.database = database
+        self.settings = settings
+        self.number = database.next_pid()
+        self.ended = False
+        self._transaction: Transaction | None = None
+        self._running: _Running | None = None
+        self._client_gone = False
+        self._on_free: asyncio.Future[Rows] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._transaction is not None
+
+    def begin(self) -> None:
+        if self._transaction is not None:
+            raise SimulationDefectError("BEGIN inside of a transaction is not simulated")
+        self._transaction = Transaction(self.database)
+        self._timer = self.time_out_transaction(self._time_out)
+
+    def roll_back(self) -> None:
+        transaction, self._transaction = self._transaction, None
+        self._stop_timer()
+        if transaction is not None:
+            transaction.roll_back()
+
+    def commit(self) -> "Rows | asyncio.Future[Rows]":
+        """The future is there if the server takes its time."""
+        transaction, self._transaction = self._transaction, None
+        self._stop_timer()
+        if transaction is None:
+            return ()
+        if transaction.failed:
+            transaction.roll_back()
+            return ()
+        return self._start(_Running(self, transaction, "commit"))
+
+    def submit(
+        self, statement: Statement, arguments: Sequence[Any]
+    ) -> "Rows | asyncio.Future[Rows]":
+        """Run a statement; it gives a future if it has to wait for a row or for the disk."""
+        transaction = self._transaction
+        if transaction is None:
+            running = _Running(
+                self, Transaction(self.database), statement.name, statement, arguments
+            )
+        else:
+            if transaction.failed:
+                raise failed_transaction()
+            running = _Running(
+                self, transaction, statement.name, statement, arguments, commits=False
+            )
+        return self._start(running)
+
+    def _start(self, running: "_Running") -> "Rows | asyncio.Future[Rows]":
+        running.go_on()
+        if running.done:
+            if running.error is not None:
+                raise running.error
+            return running.rows
+        self._running = running
+        return running.wait_for_it()
+
+    def under_way(self) -> "asyncio.Future[Rows] | None":
+        """Done once the session is free for another statement; None if it is."""
+        if self._running is None:
+            return None
+        self._on_free = asyncio.get_running_loop().create_future()
+        return self._on_free
+
+    def finished(self) -> None:
+        """The statement under way has come to its end."""
+        self._running = None
+        if self._on_free is not None and not self._on_free.done():
+            self._on_free.set_result(())
+        if self._client_gone:
+            self.end()
+
+    def cancel(self) -> None:
+        """The client asks for the end of its statement; a commit under way is finished."""
+        if self._running is not None:
+            self._running.cancel()
+
+    def lose_client(self) -> None:
+        """Nobody is at the other end: what runs is finished, what waits for more is rolled back."""
+        self._client_gone = True
+        if self._running is None:
+            self.end()
+
+    def end(self) -> None:
+        """The server lets go; what is not committed is rolled back."""
+        if self.ended:
+            return
+        self.ended = True
+        running, self._running = self._running, None
+        if running is not None:
+            running.fail(lost())
+        self.roll_back()
+        self.database.sessions.discard(self)
+
+    def time_out_transaction(self, expired: Any) -> asyncio.TimerHandle | None:
+        """Have `expired` called when `transaction_timeout` has passed."""
+        seconds = _seconds(self.settings.get("transaction_timeout", "0"))
+        return self.call_later(seconds, expired) if seconds else None
+
+    def call_later(self, seconds: float, call: Any) -> asyncio.TimerHandle:
+        """By the server itself, whatever becomes of the client."""
+        return asyncio.get_running_loop().call_later(seconds, call, context=self.database.context)
+
+    def _time_out(self) -> None:
+        if self._running is not None:
+            self._running.fail(transaction_timeout())
+        self.end()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Running:
+    """A statement from its arrival to its answer."""
+
+    __slots__ = (
+        "_arguments",
+        "_commits",
+        "_committing",
+        "_reply",
+        "_row",
+        "_session",
+        "_statement",
+        "_timer",
+        "_transaction",
+        "_what",
+        "done",
+        "error",
+        "rows",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        transaction: Transaction,
+        what: str,
+        statement: Statement | None = None,
+        arguments: Sequence[Any] = (),
+        *,
+        commits: bool = True,
+    ) -> None:
+        self._session = session
+        self._transaction = transaction
+        self._what = what
+        self._statement = statement
+        self._arguments = arguments
+        self._commits = commits
+        self._committing = False
+        self._row: Hashable = None
+        self._reply: asyncio.Future[Rows] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.done = False
+        self.rows: Rows = ()
+        self.error: Exception | None = None
+
+    def wait_for_it(self) -> "asyncio.Future[Rows]":
+        self._reply = asyncio.get_running_loop().create_future()
+        if self._commits and not self._committing:
+            self._timer = self._session.time_out_transaction(self._time_out)
+        return self._reply
+
+    def go_on(self) -> None:
+        """Run the statement, again if it had to wait, and commit."""
+        self._row = None
+        if self._statement is not None:
+            try:
+                self.rows = self._statement.run(self._transaction, self._arguments)
+            except LockWaitError as wait:
+                self._row = wait.row
+                self._session.database.locks.wait(wait.row, self.go_on)
+                return
+            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                self.fail(error)
+                return
+            except Exception as error:
+                raise SimulationDefectError(f"{self._what}: {error!r}") from error
+        if self._commits:
+            self._commit()
+        else:
+            self._finish()
+
+    def _commit(self) -> None:
+        self._stop_timer()
+        seconds = 0.0
+        if self._transaction.has_changes:
+            try:
+                seconds = self._session.database.trouble.commit(self._what)
+            except CommitWithoutReplyError as gone:
+                seconds = gone.after_s
+                self._session.call_later(0, self._lose_client)
+            except asyncpg.PostgresError as error:
+                self.fail(error)
+                return
+        if seconds:
+            self._committing = True
+            self._timer = self._session.call_later(seconds, self._committed)
+        else:
+            self._committed()
+
+    def _lose_client(self) -> None:
+        self._session.database.lose_client(self._session)
+
+    def _committed(self) -> None:
+        if not self.done:
+            self._transaction.commit()
+            self._finish()
+
+    def _finish(self) -> None:
+        self.done = True
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(self.rows)
+        self._session.finished()
+
+    def fail(self, error: Exception) -> None:
+        """Give up; a transaction of the client's own can only be rolled back now."""
+        if self.done:
+            return
+        self.done = True
+        self.error = error
+        self._stop_timer()
+        if self._row is not None:
+            self._session.database.locks.give_up(self._row, self.go_on)
+        if self._commits:
+            self._transaction.roll_back()
+        else:
+            self._transaction.failed = True
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
+            # whoever waited may be gone
+            self._reply.exception()
+        self._session.finished()
+
+    def cancel(self) -> None:
+        if not self._committing:
+            self.fail(query_canceled())
+
+    def _time_out(self) -> None:
+        session = self._session
+        self.fail(transaction_timeout())
+        session.end()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _seconds(setting: str) -> float:
+    """Of a time setting: milliseconds unless it has a unit."""
+    found = re.fullmatch(r"(\d+)(ms|s|min)?", setting)
+    if found is None:
+        raise SimulationDefectError(f"a time setting that is not simulated: {setting!r}")
+    return int(found[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0, None: 0.001}[found[2]]
