@@ -46,16 +46,19 @@ def read_conditions(text: str, key: frozenset[str]) -> list[Condition]:
     conditions: list[Condition] = []
     rest = text
     while rest:
-        for pattern, make in _READERS:
-            found = pattern.match(rest)
-            if found is not None:
-                break
-        else:
-            raise UnknownQueryError(f"a condition that the simulation cannot read: {rest}")
-        if not (pattern is _EQUAL and found[1] in key):
+        found, make = _match(rest)
+        if not (make is _equal and found[1] in key):
             conditions.append(make(found))
         rest = rest[found.end() :].removeprefix(" AND ")
     return conditions
+
+
+def _match(text: str) -> tuple[re.Match[str], "_Make"]:
+    for pattern, make in _READERS:
+        found = pattern.match(text)
+        if found is not None:
+            return found, make
+    raise UnknownQueryError(f"a condition that the simulation cannot read: {text}")
 
 
 def _between(found: re.Match[str]) -> Condition:
@@ -74,4 +77,9 @@ def _given(found: re.Match[str]) -> Condition:
     return lambda _, arguments, __: arguments[place] is not None
 
 
-_READERS = ((_BETWEEN, _between), (_EQUAL, _equal), (_GIVEN, _given))
+_Make = Callable[[re.Match[str]], Condition]
+_READERS: tuple[tuple[re.Pattern[str], _Make], ...] = (
+    (_BETWEEN, _between),
+    (_EQUAL, _equal),
+    (_GIVEN, _given),
+)

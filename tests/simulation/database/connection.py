@@ -31,12 +31,12 @@ class SimulatedConnection:
         self,
         database: "SimulatedDatabase",
         settings: dict[str, str],
-        command_timeout: float | None,
+        timeout_s: float | None,
     ) -> None:
         self.settings = settings
         self._database = database
         self._session = Session(database, settings)
-        self._command_timeout = command_timeout
+        self._timeout_s = timeout_s
         self._closed = False
         self._busy = False
         self._waiting: asyncio.Future[Any] | None = None
@@ -48,29 +48,25 @@ class SimulatedConnection:
 
     # queries
 
-    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> Rows:
-        return await self._perform(query, args, timeout)
+    async def fetch(self, query: str, *args: Any) -> Rows:
+        return await self._perform(query, args)
 
-    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
-        rows = await self._perform(query, args, timeout)
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        rows = await self._perform(query, args)
         return rows[0] if rows else None
 
-    async def fetchval(
-        self, query: str, *args: Any, column: int = 0, timeout: float | None = None
-    ) -> Any:
-        rows = await self._perform(query, args, timeout)
+    async def fetchval(self, query: str, *args: Any, column: int = 0) -> Any:
+        rows = await self._perform(query, args)
         return rows[0][column] if rows else None
 
-    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
-        await self._perform(query, args, timeout)
+    async def execute(self, query: str, *args: Any) -> str:
+        await self._perform(query, args)
         return ""
 
-    async def executemany(
-        self, query: str, args: Iterable[Sequence[Any]], *, timeout: float | None = None
-    ) -> None:
+    async def executemany(self, query: str, args: Iterable[Sequence[Any]]) -> None:
         async with self.transaction():
             for arguments in args:
-                await self._perform(query, arguments, timeout)
+                await self._perform(query, arguments)
 
     def transaction(
         self, *, isolation: str | None = None, readonly: bool = False, deferrable: bool = False
@@ -78,7 +74,9 @@ class SimulatedConnection:
         self._check_open()
         if isolation not in (None, "read_committed"):
             raise SimulationDefectError(f"{isolation} is not simulated")
-        return Transaction(self, isolation, readonly, deferrable)
+        as_asyncpg: Any = Transaction
+        made: Transaction = as_asyncpg(self, isolation, readonly, deferrable)
+        return made
 
     def is_in_transaction(self) -> bool:
         return self._session.in_transaction
@@ -86,7 +84,7 @@ class SimulatedConnection:
     # notifications
 
     async def add_listener(self, channel: str, callback: Listener) -> None:
-        await self._perform(f"LISTEN {channel}", (), None)
+        await self._perform(f"LISTEN {channel}", ())
         self._listeners.setdefault(channel, []).append((callback, copy_context()))
 
     async def remove_listener(self, channel: str, callback: Listener) -> None:
@@ -94,7 +92,7 @@ class SimulatedConnection:
             return
         heard = self._listeners.get(channel, [])
         heard[:] = [pair for pair in heard if pair[0] != callback]
-        await self._perform(f"UNLISTEN {channel}", (), None)
+        await self._perform(f"UNLISTEN {channel}", ())
 
     def add_termination_listener(self, callback: Callable[[Any], None]) -> None:
         self._on_termination.append((callback, copy_context()))
@@ -102,18 +100,18 @@ class SimulatedConnection:
     def remove_termination_listener(self, callback: Callable[[Any], None]) -> None:
         self._on_termination = [pair for pair in self._on_termination if pair[0] != callback]
 
-    def hear(self, pid: int, channel: str, payload: str) -> None:
+    def hear(self, channel: str, payload: str) -> None:
         """Pass a notification on, in the context of whoever listens."""
         loop = asyncio.get_running_loop()
         for callback, context in self._listeners.get(channel, ()):
-            loop.call_soon(callback, self, pid, channel, payload, context=context)
+            loop.call_soon(callback, self, 0, channel, payload, context=context)
 
     # the end
 
     def is_closed(self) -> bool:
         return self._closed
 
-    async def close(self, *, timeout: float | None = None) -> None:
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 as asyncpg
         self.sever()
 
     def terminate(self) -> None:
@@ -136,15 +134,15 @@ class SimulatedConnection:
 
     # one operation
 
-    async def _perform(self, query: str, args: Sequence[Any], timeout: float | None) -> Rows:
+    async def _perform(self, query: str, args: Sequence[Any]) -> Rows:
         self._check_open()
         if self._busy:
             raise asyncpg.InterfaceError(
                 "cannot perform operation: another operation is in progress"
             )
         self._busy = True
-        timeout = self._command_timeout if timeout is None else timeout
-        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        timeout_s = self._timeout_s
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         try:
             return await self._exchange(query, args, deadline)
         except (asyncpg.PostgresConnectionError, OSError) as error:

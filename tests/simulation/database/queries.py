@@ -9,12 +9,13 @@ import engine.log
 from engine.sql import load_queries
 from tests.simulation.database import log_queries
 from tests.simulation.database.conditions import Guarded, read_conditions, split_conditions
-from tests.simulation.database.errors import UnknownQueryError
+from tests.simulation.database.errors import UnknownQueryError, server_error
 from tests.simulation.database.rows import Record
 from tests.simulation.database.transactions import Transaction
 
 Run = Callable[..., Sequence[Record]]
 
+PAYLOAD_BYTES_MAX = 7_999
 _NOTIFY = re.compile(r"SELECT pg_notify\(\$1, .*\) FROM unnest\(\$2::\w+\[\]\) AS \w+")
 
 
@@ -85,8 +86,15 @@ def understand(text: str) -> Known:
 def _notify(
     transaction: Transaction, channel: str, payloads: Sequence[object]
 ) -> Sequence[Record]:
+    # the server drops those that say the same
+    texts = dict.fromkeys(map(str, payloads))
+    if any(len(text.encode()) > PAYLOAD_BYTES_MAX for text in texts):
+        raise server_error("22023", "payload string too long")
     database = transaction.database
-    for payload in payloads:
-        # as the server does, once each
-        transaction.change(lambda payload=payload: database.notify(0, channel, str(payload)))
+
+    def notify() -> None:
+        for text in texts:
+            database.notify(channel, text)
+
+    transaction.change(notify)
     return ()

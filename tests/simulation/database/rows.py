@@ -1,9 +1,9 @@
 """Rows: what stands in the tables, and what queries give back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -120,7 +120,7 @@ class Record(tuple[Any, ...]):
     """A row of an answer: as asyncpg's, by number and by name."""
 
     __slots__ = ()
-    columns: dict[str, int] = {}
+    columns: ClassVar[dict[str, int]] = {}
 
     def __getitem__(self, key: Any) -> Any:
         if key.__class__ is str:
@@ -141,7 +141,7 @@ class Record(tuple[Any, ...]):
 
 
 @cache
-def record_type(*columns: str) -> Callable[[tuple[Any, ...]], Record]:
+def record_type(*columns: str) -> type[Record]:
     """Makes records with these columns out of tuples."""
     return type(
         "Record",

@@ -117,10 +117,10 @@ class SimulatedDatabase:
         if connection is not None:
             connection.sever()
 
-    def notify(self, pid: int, channel: str, payload: str) -> None:
+    def notify(self, channel: str, payload: str) -> None:
         """Tell everybody who listens."""
         for connection in list(self.connections.values()):
-            connection.hear(pid, channel, payload)
+            connection.hear(channel, payload)
 
     # faults
 

@@ -5,7 +5,7 @@ It runs statements by itself: once a request has arrived, the client may be paus
 
 import asyncio
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
@@ -30,9 +30,11 @@ Rows = Sequence[Record]
 class Statement(Protocol):
     """A query that the simulation knows."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def run(self, transaction: Transaction, arguments: Sequence[Any]) -> Rows: ...
+    @property
+    def run(self) -> Callable[[Transaction, Sequence[Any]], Rows]: ...
 
 
 class Session:
