@@ -1,0 +1,170 @@
+"""What goes wrong in a run: the planned faults and the rates, asked at each step of each request."""
+
+import asyncio
+from collections import Counter
+from random import Random
+from typing import Final
+
+from aiokafka.errors import NotEnoughReplicasError
+from msgspec import Struct
+
+from tests.simulation.broker import Publication
+from tests.simulation.database.errors import (
+    CommitWithoutReplyError,
+    lock_timeout,
+    lost,
+    query_canceled,
+    serialization_failure,
+)
+from tests.simulation.loop import current_process
+from tests.simulation.plan import Rates
+
+EVENTS_TOPIC: Final = "wallet.events"
+_APPENDS: Final = ("append", "advance", "commit")
+_FAILURES: Final = (serialization_failure, lock_timeout, query_canceled)
+_LATE_S: Final = (0.01, 0.1, 1.0, 6.0)
+
+
+class Weather(Struct):
+    """What is about to go wrong with one process."""
+
+    away_until: float = 0.0
+    appends: list[int] = []
+    statements: list[int] = []
+    publications: list[int] = []
+    fetches: list[tuple[str, float]] = []
+
+
+class Trouble:
+    """The trouble of the database and of the broker, told apart by the process that runs."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, rates: Rates, source: Random, counted: Counter[str]
+    ) -> None:
+        self._loop = loop
+        self._rates = rates
+        self._random = source.random
+        self._source = source
+        self._counted = counted
+        self._weather: dict[str, Weather] = {}
+        self._commits_unknown = 0
+        self.disk_slow_until = 0.0
+        self.disk_slow_s = 0.0
+
+    def of(self, name: str) -> Weather:
+        return self._weather.setdefault(name, Weather())
+
+    def clear(self) -> None:
+        """Nothing goes wrong from here on."""
+        self._rates = Rates()
+        self._weather.clear()
+        self._commits_unknown = 0
+        self.disk_slow_until = 0.0
+
+    def _here(self) -> Weather | None:
+        process = current_process()
+        return None if process is None else self._weather.get(process.name)
+
+    def _hits(self, name: str, rate: float) -> bool:
+        if rate and self._random() < rate:
+            self._counted[name] += 1
+            return True
+        return False
+
+    # the database's
+
+    def request(self, what: str) -> float:
+        rates, here = self._rates, self._here()
+        if here is not None:
+            if here.statements and what != "connect":
+                failure = _FAILURES[here.statements.pop(0)]
+                raise failure()
+            if here.appends and what in _APPENDS:
+                size = here.appends[0]
+                if size < 2:
+                    here.appends.pop(0)
+                if size == 0:
+                    raise lost()
+                self._commits_unknown += size == 1
+        if what not in ("connect", "rollback") and self._hits(
+            "statement_failed", rates.statement_failed
+        ):
+            failure = self._source.choice((*_FAILURES, lost))
+            raise failure()
+        seconds = 0.002 * self._random()
+        if self._hits("statement_slow", rates.statement_slow):
+            seconds += self._source.choice(_LATE_S)
+        return seconds
+
+    def commit(self, what: str) -> float:
+        rates = self._rates
+        if what in _APPENDS and self._commits_unknown:
+            self._commits_unknown -= 1
+            raise CommitWithoutReplyError(self._source.choice(_LATE_S))
+        if self._hits("commit_unknown", rates.commit_unknown):
+            raise CommitWithoutReplyError(self._source.choice(_LATE_S))
+        if self._hits("statement_failed", rates.statement_failed):
+            failure = self._source.choice(_FAILURES)
+            raise failure()
+        seconds = 0.002 * self._random()
+        if self.disk_slow_until > self._loop.time():
+            seconds += self.disk_slow_s * self._random()
+        if self._hits("statement_slow", rates.statement_slow):
+            seconds += self._source.choice(_LATE_S)
+        return seconds
+
+    def reply(self, what: str) -> float:
+        here = self._here()
+        if here is not None and here.appends and what in _APPENDS:
+            here.appends.pop(0)
+            raise lost()
+        if self._hits("commit_unknown", self._rates.commit_unknown):
+            raise lost()
+        return 0.0
+
+    # the broker's
+
+    def trip(self, what: str) -> float:
+        return 0.002 * self._random()
+
+    def away_until(self) -> float:
+        here = self._here()
+        return 0.0 if here is None else here.away_until
+
+    def publication(self, topic: str, partition: int) -> Publication:
+        here, rates = self._here(), self._rates
+        lands_s, answer_s = 0.003 * self._random(), 0.002 * self._random()
+        if here is not None and here.publications and topic == EVENTS_TOPIC:
+            return self._spoilt(here.publications.pop(0), lands_s, answer_s)
+        if self._hits("produce_failed", rates.produce_failed):
+            return self._spoilt(0, lands_s, answer_s)
+        if self._hits("produce_unknown", rates.produce_unknown):
+            return self._spoilt(self._source.choice((1, 2)), lands_s, answer_s)
+        return Publication(lands_s, answer_s)
+
+    def _spoilt(self, size: int, lands_s: float, answer_s: float) -> Publication:
+        if size == 0:
+            return Publication(lands_s, answer_s, refused=NotEnoughReplicasError())
+        if size == 1:
+            late_s = self._source.choice(_LATE_S)
+            return Publication(late_s, None, unanswered_s=self._source.choice(_LATE_S))
+        return Publication(lands_s, answer_s, repeated=True)
+
+    # what becomes of fetched records on their way to the handler
+
+    def delivery(self) -> tuple[str, float] | None:
+        """("lost" | "repeated" | "delayed", seconds), or None."""
+        here, rates = self._here(), self._rates
+        if here is not None and here.fetches:
+            return here.fetches.pop(0)
+        if self._hits("fetch_lost", rates.fetch_lost):
+            return "lost", 0.0
+        if self._hits("fetch_repeated", rates.fetch_repeated):
+            return "repeated", 0.0
+        if self._hits("fetch_delayed", rates.fetch_delayed):
+            return "delayed", self._source.choice(_LATE_S)
+        return None
+
+    def marked(self) -> bool:
+        """Whether a transaction's marker takes the next offset of the commands topic."""
+        return self._hits("marker", self._rates.marker)
