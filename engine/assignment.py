@@ -17,13 +17,15 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from engine.batch import Batch
 from engine.fit import check_partitions, check_shard
 from engine.inspection import TopicInspector
 from engine.lease import Lease
 from engine.log import ShardLog
 from engine.notifier import Notifier
+from engine.observation import NOBODY, Observer
 from engine.owner import ShardOwner
-from engine.producing import Forwarder, ShardProducer
+from engine.producing import Forwarder
 from engine.publisher import Publisher
 from engine.settings import Settings
 
@@ -75,12 +77,15 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         owner_name: str,
         clock: Callable[[], datetime],
         consumer: Callable[[], AIOKafkaConsumer | None],
+        *,
+        observer: Observer = NOBODY,
     ) -> None:
         self._settings = settings
         self._partitions = partitions
         self._owner_name = owner_name
         self._clock = clock
         self._consumer = consumer
+        self._observer = observer
         self._owners: dict[int, ShardOwner] = {}
         self._inspector = TopicInspector(settings)
         self._notifier = Notifier(settings)
@@ -105,11 +110,14 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition, delivered in groupby(records, key=_partition_of):
             owner = self._owners.get(partition)
             if owner is not None:
-                owner.deliver(list(delivered))
+                batch = list(delivered)
+                self._observer.delivered(partition, batch)
+                owner.deliver(batch)
 
     async def give_up(self) -> None:
         """Finish what is being appended, and give up the shards, in a few seconds at most."""
         owners, self._owners = self._owners, {}
+        self._observer.assigned(frozenset())
         await asyncio.gather(*(owner.stop() for owner in owners.values()))
 
     def refuse_more(self) -> None:
@@ -136,15 +144,16 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             )
             self._owners[place.partition] = owner
             owner.start()
+        self._observer.assigned(frozenset(self._owners))
 
     async def _connect(self, shard: int) -> ShardLog:
-        return await ShardLog.connect(shard, self._settings)
+        return await self._observer.open_log(shard, self._settings)
 
     async def _claim(self, membership: PartitionMembership, log: ShardLog) -> Lease:
         row = await log.claim(self._owner_name)
         self._check_partitions()
         await check_shard(self._settings, self._inspector, log, row)
-        connect = partial(ShardProducer.connect, self._settings, log.shard)
+        connect = partial(self._observer.open_producer, log.shard, self._settings)
         return Lease(
             row,
             log,
@@ -154,8 +163,13 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
             partitions=self._partitions,
             settings=self._settings,
             clock=self._clock,
-            on_commit=self._notifier.moved,
+            on_commit=self._committed,
+            timed=self._observer.stage,
         )
+
+    def _committed(self, shard: int, batch: Batch) -> None:
+        self._notifier.moved(shard, batch)
+        self._observer.committed(shard, batch)
 
     def _check_partitions(self) -> None:
         consumer = self._consumer()

@@ -17,6 +17,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from engine.assignment import Assignment, utc_now
 from engine.fetched_records import tolerate_header_names
 from engine.kafka import broker_security
+from engine.observation import NOBODY, Observer
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class CommandConsumer:
         partitions: int,
         owner_name: str,
         clock: Callable[[], datetime] = utc_now,
+        observer: Observer = NOBODY,
     ) -> None:
         tolerate_header_names()
         self._settings = settings
@@ -50,7 +52,9 @@ class CommandConsumer:
             logger=_framework_logger,
             log_level=logging.DEBUG,
         )
-        self.assignment = Assignment(settings, partitions, owner_name, clock, self._client)
+        self.assignment = Assignment(
+            settings, partitions, owner_name, clock, self._client, observer=observer
+        )
         self._subscriber = self._subscribe()
 
     def _client(self) -> AIOKafkaConsumer | None:

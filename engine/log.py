@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -173,7 +173,7 @@ class ShardLog:
         self._background_turn = asyncio.Lock()
 
     @classmethod
-    async def connect(cls, shard: int, settings: Settings) -> "ShardLog":
+    async def connect(cls, shard: int, settings: Settings) -> Self:
         """Open the three connections. The session fixes what the append's safety rests on."""
         opened: list[asyncpg.Connection] = []
         try:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from engine.consumer import CommandConsumer
 from engine.errors import SetupError
 from engine.fit import register_topology
+from engine.observing import observing
 from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -49,17 +50,18 @@ async def _work(settings: Settings, owner: str) -> None:
             f"PostgreSQL does not answer, or refuses us ({str(error) or 'timeout'}): check"
             " WALLET_DATABASE_URL, and that the database is up."
         ) from error
-    consumer = CommandConsumer(settings, partitions, owner)
-    try:
-        await consumer.start()
-        logger.info("engine_started owner=%s group=%s", owner, settings.group)
-        await asyncio.Event().wait()
-    except KafkaError as error:
-        raise _kafka_away(settings, error) from error
-    finally:
-        logger.info("engine_stopping owner=%s", owner)
-        await consumer.stop()
-        logger.info("engine_stopped owner=%s", owner)
+    async with observing(settings, partitions) as observer:
+        consumer = CommandConsumer(settings, partitions, owner, observer=observer)
+        try:
+            await consumer.start()
+            logger.info("engine_started owner=%s group=%s", owner, settings.group)
+            await asyncio.Event().wait()
+        except KafkaError as error:
+            raise _kafka_away(settings, error) from error
+        finally:
+            logger.info("engine_stopping owner=%s", owner)
+            await consumer.stop()
+            logger.info("engine_stopped owner=%s", owner)
 
 
 def _kafka_away(settings: Settings, error: KafkaError) -> SetupError:

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
 
-from engine.events_topic import EventRecord, cloud_event_headers
+from engine.events_topic import EventRecord, Headers, cloud_event_headers
 from engine.intake import FORWARDED_HEADER, Stray
 from engine.kafka import client_options
 from engine.settings import Settings
@@ -33,7 +33,7 @@ class ShardProducer:
         self._shard = shard
 
     @classmethod
-    async def connect(cls, settings: Settings, shard: int) -> "ShardProducer":
+    async def connect(cls, settings: Settings, shard: int) -> Self:
         """Raises KafkaError while no broker answers."""
         producer = AIOKafkaProducer(
             **client_options(settings),
@@ -53,9 +53,7 @@ class ShardProducer:
     async def publish(self, records: Sequence[EventRecord]) -> None:
         """Send entries as one record batch; returns when every in-sync replica has them."""
         batch = self._producer.create_batch()
-        for record, headers in zip(
-            records, cloud_event_headers(self._shard, records), strict=True
-        ):
+        for record, headers in zip(records, self._entry_headers(records), strict=True):
             batch.append(
                 timestamp=to_microseconds(record.occurred_at) // 1000,
                 key=record.wallet_id.encode(),
@@ -83,11 +81,17 @@ class ShardProducer:
                 stray.payload,
                 key=stray.wallet_id.encode(),
                 partition=stray.home,
-                headers=[(FORWARDED_HEADER, b"%d:%d" % (self._shard, stray.offset))],
+                headers=self._stray_headers(stray),
             )
             for stray in strays
         ]
         return [(await delivery).offset for delivery in sent]
+
+    def _entry_headers(self, records: Sequence[EventRecord]) -> Iterable[Headers]:
+        return cloud_event_headers(self._shard, records)
+
+    def _stray_headers(self, stray: Stray) -> Headers:
+        return [(FORWARDED_HEADER, b"%d:%d" % (self._shard, stray.offset))]
 
     async def close(self) -> None:
         if not await close_producer(self._producer):

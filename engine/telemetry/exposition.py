@@ -17,7 +17,6 @@ from prometheus_client import (
 )
 
 from engine.errors import SetupError
-from engine.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class MetricsPortError(SetupError):
 
 def new_registry() -> CollectorRegistry:
     """A registry with what is told of any process: memory, processor time, open files."""
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -39,15 +38,11 @@ def new_registry() -> CollectorRegistry:
 
 
 @contextmanager
-def exposed(registry: CollectorRegistry, settings: Settings) -> Iterator[None]:
-    """Serve the registry at WALLET_METRICS_HOST and WALLET_METRICS_PORT until the end.
+def exposed(registry: CollectorRegistry, host: str, port: int) -> Iterator[None]:
+    """Serve the registry until the end; port 0 takes any that is free.
 
     Raises MetricsPortError if that address can't be had.
     """
-    host, port = settings.metrics_host, settings.metrics_port
-    if port is None:
-        yield
-        return
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:

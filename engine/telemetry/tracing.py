@@ -1,0 +1,65 @@
+"""Spans: where they go to, and how their context crosses Kafka as a W3C traceparent.
+
+What is not said here is said by the `OTEL_*` variables: the collector's address, sampling, names.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from threading import Thread
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import OTEL_SERVICE_NAME
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, Tracer, get_current_span, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+TRACEPARENT: Final = "traceparent"
+_END_S_MAX: Final = 3.0
+_PROJECT: Final = "wallet-engine"
+
+_propagator = TraceContextTextMapPropagator()
+
+
+@asynccontextmanager
+async def tracing(process: str) -> AsyncIterator[Tracer]:
+    """A tracer for the process, `engine` or `api`; what it has of spans is sent at the end."""
+    provider = TracerProvider(resource=_resource(process), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        yield provider.get_tracer(_PROJECT, version(_PROJECT))
+    finally:
+        # a collector that does not answer must not keep a process that is to end
+        ending = Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, _END_S_MAX)
+
+
+def _resource(process: str) -> Resource:
+    attributes = {SERVICE_VERSION: version(_PROJECT)}
+    if OTEL_SERVICE_NAME not in os.environ:
+        attributes[SERVICE_NAME] = f"wallet-{process}"
+    return Resource.create(attributes)
+
+
+def sampled_parent(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
+    """The context that a record's headers carry, if the trace is one that is recorded."""
+    for name, value in headers:
+        if name == TRACEPARENT and value is not None:
+            context = _propagator.extract({TRACEPARENT: value.decode("latin-1")})
+            if get_current_span(context).get_span_context().trace_flags.sampled:
+                return context
+    return None
+
+
+def traceparent_of(span: Span) -> tuple[str, bytes]:
+    """The header that makes whoever reads the record go on from this span."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier, set_span_in_context(span))
+    return TRACEPARENT, carrier[TRACEPARENT].encode()
