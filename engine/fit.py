@@ -121,11 +121,12 @@ async def check_shard(
     settings: Settings, inspector: TopicInspector, log: ShardLog, row: ShardRow
 ) -> None:
     """Raise ShardHaltedError if the shard's partitions are not the ones its row was written with."""
-    await _check_commands(settings, inspector, row)
+    await check_commands(settings, inspector, row)
     await _check_events(settings, inspector, log, row)
 
 
-async def _check_commands(settings: Settings, inspector: TopicInspector, row: ShardRow) -> None:
+async def check_commands(settings: Settings, inspector: TopicInspector, row: ShardRow) -> None:
+    """Raise ShardHaltedError if the commands' partition is not the one that the shard has read."""
     topic, partition = settings.commands_topic, row.shard
     begin, end = await inspector.ends(topic, partition)
     if end < row.next_offset:
@@ -178,6 +179,6 @@ async def _check_events(
             "database_lost_history",
             f"{topic} has entry {place.position} of shard {row.shard}, and the log, which has"
             f" {row.position} entries, does not have it or has another one: the database has lost"
-            " history (a restore, or a failover to a standby that was behind). Stop all engines"
-            " and bring the log forward from the events topic before going on.",
+            " history (a restore, or a failover to a standby that was behind). Stop all engines,"
+            " and run `wallet roll-forward`, which appends what was published to the log again.",
         )

@@ -240,7 +240,7 @@ async def test_a_restored_database_that_lacks_published_entries(running: Service
         backup["last_at"],
     )
     halted = await assert_halts(running, "database_lost_history")
-    assert "bring the log forward" in halted
+    assert "`wallet roll-forward`" in halted
 
 
 async def test_a_failover_that_decided_other_things(running: Service) -> None:

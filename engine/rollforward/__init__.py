@@ -1,0 +1,33 @@
+"""Rolling a restored log forward: what was published after the restored point is appended again.
+
+    async with connected(settings) as service:
+        plans = await service.examine(rows)     # reads and checks everything, writes nothing
+        await service.roll_forward(plan)        # appends the same bytes at the same positions
+
+After it the engines go on at the restored offset. They find the outcomes of what was published
+under the commands' ids, and decide the rest anew.
+"""
+
+from engine.rollforward.errors import (
+    EnginesRunningError,
+    EntryRefusedError,
+    HistoryForkedError,
+    LogDamagedError,
+    RollForwardError,
+    ShardMovedError,
+    TopicTooShortError,
+)
+from engine.rollforward.examination import ShardPlan
+from engine.rollforward.service import RollForward
+
+__all__ = [
+    "EnginesRunningError",
+    "EntryRefusedError",
+    "HistoryForkedError",
+    "LogDamagedError",
+    "RollForward",
+    "RollForwardError",
+    "ShardMovedError",
+    "ShardPlan",
+    "TopicTooShortError",
+]

@@ -1,0 +1,111 @@
+"""What was published after the end of a restored log, as the events topic tells it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from engine.log import ShardRow
+from engine.merkle import leaf_hashes
+from engine.rollforward.entry_rules import EntryRules
+from engine.rollforward.errors import HistoryForkedError, TopicTooShortError
+from engine.rollforward.succession import Published, PublishedRecord, Succession
+from schemas.entries import Entry, decode_entry
+from schemas.instants import to_text
+
+MARK_BYTES: Final = 16
+"""Kept of each entry's leaf hash, by which a repeat is compared, and what is appended later."""
+
+
+class Suffix:
+    """Takes the records of one partition in order and checks what it can without the database.
+
+    `position` and `frontier` are where the shard's log comes to by it, `last` is the last entry of
+    it, `start` the offset of the record that the first one came in, and `marks` are MARK_BYTES of
+    each leaf hash.
+    """
+
+    def __init__(self, topic: str, row: ShardRow) -> None:
+        self.row = row
+        self.frontier = row.frontier
+        self.marks = bytearray()
+        self.start: int | None = None
+        self.last: Entry | None = None
+        self._topic = topic
+        self._succession = Succession(topic, row.shard, row.position)
+        self._rules = EntryRules(
+            topic, row.shard, next_offset=row.next_offset, last_at=row.last_at
+        )
+
+    @property
+    def position(self) -> int:
+        return self._succession.position
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether an entry was seen without the one before it."""
+        return self._succession.ahead is not None
+
+    def take(self, records: Sequence[PublishedRecord]) -> list[Published]:
+        """Take the next records; gives those that the restored log has, to be compared with it."""
+        page = self._succession.take(records)
+        if page.following:
+            if self.start is None:
+                self.start = page.following[0].offset
+            for published in page.following:
+                self.last = self._rules.read(published)
+            hashes = leaf_hashes(published.data for published in page.following)
+            self.frontier.extend(hashes)
+            self.marks += b"".join(leaf[:MARK_BYTES] for leaf in hashes)
+        in_log = []
+        for published in page.repeated:
+            if published.position < self.row.position:
+                in_log.append(published)
+            elif not self.has(published):
+                raise HistoryForkedError(
+                    f"{self._topic}, partition {self.row.shard}, offset {published.offset} has"
+                    f" another entry for position {published.position} than the topic has before:"
+                    " an engine went on publishing what the database had lost. Restore the"
+                    f" database to a later point, one that has position {published.position}, if"
+                    " there is one; consumers have taken the entry that came first."
+                )
+        return in_log
+
+    def has(self, published: Published) -> bool:
+        """Whether the entry is the one that was taken for its position."""
+        place = (published.position - self.row.position) * MARK_BYTES
+        (leaf,) = leaf_hashes([published.data])
+        return self.marks[place : place + MARK_BYTES] == leaf[:MARK_BYTES]
+
+    def finish(self) -> None:
+        """Raises RollForwardError if the topic lacks an entry, or ends inside a command."""
+        ahead, shard = self._succession.ahead, self.row.shard
+        if ahead is not None:
+            raise TopicTooShortError(
+                f"{self._topic}, partition {shard} has no entry {self.position} of shard"
+                f" {shard}, which comes next, but has entry {ahead.position} at offset"
+                f" {ahead.offset}: {self._lacking(ahead)} {self._remedy(ahead)}"
+            )
+        inside = self._rules.inside_command
+        if inside is not None:
+            raise TopicTooShortError(
+                f"{self._topic}, partition {shard} ends with entry {inside.position}, in the"
+                f" middle of what the command at offset {inside.offset} came to: records after it"
+                " are gone. Bring them back from a mirror, or restore the database to a point"
+                f" after {to_text(inside.occurred_at)}."
+            )
+
+    def _lacking(self, ahead: Published) -> str:
+        if ahead.position - self.position == 1:
+            return "the entry between is nowhere."
+        return f"the {ahead.position - self.position:,} entries between are nowhere."
+
+    def _remedy(self, ahead: Published) -> str:
+        try:
+            since = f" (one at {to_text(decode_entry(ahead.data).occurred_at)} or later)"
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            since = ""
+        return (
+            f"Restore the database to a later point{since}, or bring the records back from a"
+            " mirror of the topic."
+        )
