@@ -44,12 +44,17 @@ def read_conditions(text: str, key: frozenset[str]) -> list[Condition]:
     Raises UnknownQueryError if there is one that cannot be read.
     """
     conditions: list[Condition] = []
+    named: set[str] = set()
     rest = text
     while rest:
         found, make = _match(rest)
-        if not (make is _equal and found[1] in key):
+        if make is _equal and found[1] in key:
+            named.add(found[1])
+        else:
             conditions.append(make(found))
         rest = rest[found.end() :].removeprefix(" AND ")
+    if named != key:
+        raise UnknownQueryError(f"it is not one row that is changed: {text}")
     return conditions
 
 

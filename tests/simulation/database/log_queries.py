@@ -372,9 +372,7 @@ def halt(transaction: Transaction, shard: int, lease: Any, reason: str) -> Rows:
     return ()
 
 
-Query = Callable[..., Rows]
-
-QUERIES: dict[str, Query] = {
+LOG: dict[str, Callable[..., Rows]] = {
     query.__name__: query
     for query in (
         claim,

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import engine.log
+import projections.models
 from engine.sql import load_queries
-from tests.simulation.database import log_queries
 from tests.simulation.database.conditions import Guarded, read_conditions, split_conditions
 from tests.simulation.database.errors import UnknownQueryError, server_error
+from tests.simulation.database.log_queries import LOG
+from tests.simulation.database.projector_queries import CATALOG, PROJECTOR, fillings
+from tests.simulation.database.replay_queries import RECEIPTS, REPLAY
 from tests.simulation.database.rows import Record
 from tests.simulation.database.transactions import Transaction
 
@@ -42,33 +45,41 @@ def _guarded(name: str, run: Run, conditions: str, key: frozenset[str]) -> Known
     return Known(name, lambda transaction, arguments: run(transaction, read, *arguments))
 
 
-_COMPARE_AND_SET: dict[str, frozenset[str]] = {"append": frozenset({"shard"})}
+_COMPARE_AND_SET: Final = {
+    "append": frozenset({"shard"}),
+    "advance": frozenset({"name", "generation", "shard"}),
+}
+"""Queries that are bound to conditions, with the columns that name the row."""
+
+_ENGINE, _PROJECTIONS = Path(engine.log.__file__).parent, Path(projections.models.__file__).parent
+_FILES: Final = {
+    _ENGINE / "log.sql": LOG,
+    _ENGINE / "replay.sql": REPLAY,
+    _ENGINE / "receipts.sql": RECEIPTS,
+    _PROJECTIONS / "sql" / "projector.sql": PROJECTOR,
+    _PROJECTIONS / "sql" / "catalog.sql": CATALOG,
+}
 
 
-def _load(path: Path, runs: dict[str, Run]) -> tuple[dict[str, Known], list[_CompareAndSet]]:
-    texts = load_queries(path)
-    if missing := texts.keys() ^ runs.keys():
-        raise UnknownQueryError(f"{path.name}: the simulation has to be taught {sorted(missing)}")
-    known, guarded = {}, []
-    for name, text in texts.items():
-        key = _COMPARE_AND_SET.get(name)
-        if key is None:
-            known[text] = _plain(name, runs[name])
-            continue
-        split = split_conditions(text)
-        if split is None:
-            raise UnknownQueryError(f"{path.name}: {name} has no conditions that can be read")
-        known[text] = _guarded(name, runs[name], split.conditions, key)
-        guarded.append(_CompareAndSet(name, split, key, runs[name]))
+def _load() -> tuple[dict[str, Known], list[_CompareAndSet]]:
+    known = {text: _plain(name, run) for text, (name, run) in fillings().items()}
+    guarded = []
+    for path, runs in _FILES.items():
+        texts = load_queries(path)
+        for name, run in runs.items():
+            key = _COMPARE_AND_SET.get(name)
+            if key is None:
+                known[texts[name]] = _plain(name, run)
+                continue
+            split = split_conditions(texts[name])
+            if split is None:
+                raise UnknownQueryError(f"{path.name}: {name} has no conditions to be read")
+            known[texts[name]] = _guarded(name, run, split.conditions, key)
+            guarded.append(_CompareAndSet(name, split, key, run))
     return known, guarded
 
 
-KNOWN: dict[str, Known] = {}
-_GUARDED: list[_CompareAndSet] = []
-for _path, _runs in ((Path(engine.log.__file__).with_name("log.sql"), log_queries.QUERIES),):
-    _known, _more = _load(_path, _runs)
-    KNOWN |= _known
-    _GUARDED += _more
+KNOWN, _GUARDED = _load()
 
 
 def understand(text: str) -> Known:

@@ -8,13 +8,16 @@ it was made in, whatever becomes of the client.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from tests.simulation.database.connection import SimulatedConnection
+from tests.simulation.database.models import Models
+from tests.simulation.database.projector_queries import Checkpoint
 from tests.simulation.database.queries import KNOWN, Known, understand
 from tests.simulation.database.rows import (
     ShardState,
@@ -27,6 +30,9 @@ from tests.simulation.database.session import Session
 from tests.simulation.database.tables import ShardTables
 from tests.simulation.database.transactions import RowLocks, Transaction
 from tests.simulation.database.trouble import DatabaseTrouble, NoTrouble
+
+FLUSHED_WITHIN_S: Final = 0.6
+"""Three times `wal_writer_delay`: older commits are on the disk, waited for or not."""
 
 
 class SimulatedDatabase:
@@ -50,6 +56,10 @@ class SimulatedDatabase:
         self.connections: dict[Session, SimulatedConnection] = {}
         self.commit_listeners: list[Callable[[int], None]] = []
         self.is_down = False
+        self.checkpoints: dict[tuple[str, int, int], Checkpoint] = {}
+        self.models = Models()
+        self.model_listeners: list[Callable[[str, int], None]] = []
+        self._unflushed: deque[tuple[float, Callable[[], None]]] = deque()
         self._pids = count(1)
 
     # what is committed, by shard
@@ -125,14 +135,32 @@ class SimulatedDatabase:
     # faults
 
     def crash(self) -> None:
-        """Killed, and back at once: connections die, and what was not committed is gone."""
+        """Killed, and back at once: connections die, and what was not committed is gone.
+
+        So are the last commits that did not wait for the disk, as far as no later one has.
+        """
         # before the clients hear of it, so that nothing that runs is finished
         for session in sorted(self.sessions, key=lambda session: session.number):
             session.end()
         for connection in list(self.connections.values()):
             connection.sever()
+        now = asyncio.get_running_loop().time()
+        for written_at, undo in reversed(self._unflushed):
+            if written_at > now - FLUSHED_WITHIN_S:
+                undo()
+        self._unflushed.clear()
 
     # inside
+
+    def written(self, undo: Sequence[Callable[[], None] | None], *, flushed: bool) -> None:
+        """A commit stands in the write-ahead log; whoever waits for the disk flushes what is before."""
+        if flushed:
+            self._unflushed.clear()
+            return
+        now = asyncio.get_running_loop().time()
+        while self._unflushed and self._unflushed[0][0] <= now - FLUSHED_WITHIN_S:
+            self._unflushed.popleft()
+        self._unflushed.extend((now, undone) for undone in undo if undone is not None)
 
     def understand(self, query: str) -> Known:
         """A query that is not one of the files' as it stands; raises UnknownQueryError."""
@@ -144,3 +172,6 @@ class SimulatedDatabase:
         for shard in sorted(transaction.moved):
             for listener in self.commit_listeners:
                 listener(shard)
+        for name, shard in sorted(transaction.models):
+            for heard in self.model_listeners:
+                heard(name, shard)

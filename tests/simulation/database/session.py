@@ -58,7 +58,7 @@ class Session:
     def begin(self) -> None:
         if self._transaction is not None:
             raise SimulationDefectError("BEGIN inside of a transaction is not simulated")
-        self._transaction = Transaction(self.database)
+        self._transaction = self._new_transaction()
         self._timer = self.time_out_transaction(self._time_out)
 
     def roll_back(self) -> None:
@@ -84,9 +84,7 @@ class Session:
         """Run a statement; it gives a future if it has to wait for a row or for the disk."""
         transaction = self._transaction
         if transaction is None:
-            running = _Running(
-                self, Transaction(self.database), statement.name, statement, arguments
-            )
+            running = _Running(self, self._new_transaction(), statement.name, statement, arguments)
         else:
             if transaction.failed:
                 raise failed_transaction()
@@ -94,6 +92,10 @@ class Session:
                 self, transaction, statement.name, statement, arguments, commits=False
             )
         return self._start(running)
+
+    def _new_transaction(self) -> Transaction:
+        waits = self.settings.get("synchronous_commit") != "off"
+        return Transaction(self.database, waits_for_disk=waits)
 
     def _start(self, running: "_Running") -> "Rows | asyncio.Future[Rows]":
         running.go_on()

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from tests.simulation.database.server import SimulatedDatabase
 
 
+Change = Callable[[], Callable[[], None] | None]
+
+
 class LockWaitError(Exception):
     """Another transaction has locked the row: the statement is run again when it is free."""
 
@@ -56,11 +59,21 @@ class RowLocks:
 class Transaction:
     """What one transaction has changed so far."""
 
-    __slots__ = ("_changes", "_database", "failed", "locked", "models", "moved", "pending")
+    __slots__ = (
+        "_changes",
+        "_database",
+        "_waits_for_disk",
+        "failed",
+        "locked",
+        "models",
+        "moved",
+        "pending",
+    )
 
-    def __init__(self, database: "SimulatedDatabase") -> None:
+    def __init__(self, database: "SimulatedDatabase", *, waits_for_disk: bool = True) -> None:
+        self._waits_for_disk = waits_for_disk
         self._database = database
-        self._changes: list[Callable[[], None]] = []
+        self._changes: list[Change] = []
         self.locked: set[Hashable] = set()
         self.pending: dict[Hashable, Any] = {}
         self.moved: set[int] = set()
@@ -90,14 +103,18 @@ class Transaction:
         self.moved.add(row.shard)
         self.change(lambda: self._database.shards.__setitem__(row.shard, row))
 
-    def change(self, change: Callable[[], None]) -> None:
-        """Have something done at the commit, after what came before."""
+    def change(self, change: Change) -> None:
+        """Have something done at the commit, after what came before.
+
+        It gives back what undoes it, if it can be part of a commit that does not wait for the disk.
+        """
         self._changes.append(change)
 
     def commit(self) -> None:
         """Let everybody see the changes, then free the rows."""
-        for change in self._changes:
-            change()
+        undo = [change() for change in self._changes]
+        if self._changes:
+            self._database.written(undo, flushed=self._waits_for_disk)
         self._database.locks.release(self)
         self._database.tell_of(self)
 
