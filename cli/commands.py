@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from api.errors import ApiError
+from audit.errors import AuditError
 from cli.errors import CommandError
 from cli.output import note
 from engine.errors import EngineError
@@ -16,7 +17,7 @@ from projections.errors import ProjectionError
 _BAD_SETTING_STATUS = 2
 
 # Each package's root error: its text is made for the person at the terminal
-_TOLD = (CommandError, EngineError, ProjectionError, ApiError, InvalidSettingError)
+_TOLD = (CommandError, EngineError, ProjectionError, AuditError, ApiError, InvalidSettingError)
 
 
 class Group(TyperGroup):

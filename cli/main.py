@@ -2,6 +2,7 @@
 
 import typer
 
+from cli.checkpoint import checkpoint
 from cli.commands import Commands
 from cli.dead_letters import dead_letters
 from cli.demo import demo
@@ -12,6 +13,7 @@ from cli.merchants import merchants
 from cli.migrate import migrate
 from cli.processes import api, engine, projector
 from cli.rebuild import rebuild
+from cli.roll_forward import roll_forward
 from cli.send import send
 from cli.show import show
 from cli.status import status
@@ -59,8 +61,10 @@ app.add_typer(keys, name="keys", rich_help_panel=_ADMIT)
 
 app.command(rich_help_panel=_OPERATE)(status)
 app.command(rich_help_panel=_OPERATE)(verify)
+app.command(rich_help_panel=_OPERATE)(checkpoint)
 app.command(rich_help_panel=_OPERATE)(migrate)
 app.command(rich_help_panel=_OPERATE)(rebuild)
+app.command(rich_help_panel=_OPERATE)(roll_forward)
 app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_OPERATE)
 
 
