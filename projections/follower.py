@@ -11,41 +11,38 @@ import asyncpg
 
 from projections.catalog import find_live
 from projections.models import Projection
+from projections.observation import NOBODY, Observer
 from projections.projector import Range, read_behind, take_in
 from projections.session import AWAY
 
 logger = logging.getLogger(__name__)
 
-_POLL_S: Final = 0.25
-_REST_S: Final = 0.05
-"""Before a round that nobody waits for, so that it has more entries and the engine the machine."""
+_REST_S: Final = 0.2
+"""Between rounds that nobody waits for: each has more entries then, and the engine the machine."""
 _REFUSED_BACK_OFF_S: Final = 5.0
 
 
 class Follower:
     """Takes in one range of each shard in turn; after a flip it goes on with the new generation.
 
-    Before a round it rests, unless somebody waits for what it takes in.
+    When there is no more it rests, but not while somebody waits for what it takes in.
 
     A shard that the database refuses something of is left alone for a few seconds; the others
     go on.
     """
 
-    def __init__(self, projection: Projection, stop: asyncio.Event) -> None:
+    def __init__(
+        self, projection: Projection, stop: asyncio.Event, observer: Observer = NOBODY
+    ) -> None:
         self.projection = projection
         self._stop = stop
-        self._wake = asyncio.Event()
+        self._observer = observer
         self._hurry = asyncio.Event()
         self._refused_until: dict[int, float] = {}
         self._told_of: int | None = None
 
-    def look(self) -> None:
-        """Look at the log at once instead of in a while."""
-        self._wake.set()
-
     def hurry(self) -> None:
-        """Look at once, and without a rest: somebody waits."""
-        self._wake.set()
+        """Look at the log at once instead of in a while: somebody waits."""
         self._hurry.set()
 
     async def run(
@@ -60,20 +57,21 @@ class Follower:
         Raises one of AWAY, or NotInstalledError.
         """
         while not self._stop.is_set():
-            self._wake.clear()
             self._hurry.clear()
             more = await self._look_once(connection, on_moved)
             on_looked()
             if not more:
-                await _set_within(self._wake, _POLL_S)
-                await _set_within(self._hurry, _REST_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), _REST_S)
 
     async def _look_once(
         self, connection: asyncpg.Connection, on_moved: Callable[[int], None]
     ) -> bool:
         """Whether there is more to take in."""
         live = await find_live(connection, self.projection)
-        if live.version != self.projection.version:
+        is_outdated = live.version != self.projection.version
+        self._observer.outdated(self.projection.name, is_outdated=is_outdated)
+        if is_outdated:
             self._tell_of_version(live.version)
             return False
         more = False
@@ -90,8 +88,9 @@ class Follower:
     async def _take_in(
         self, connection: asyncpg.Connection, generation: int, entries: Range
     ) -> bool:
+        start = time.perf_counter()
         try:
-            return await take_in(connection, self.projection, generation, entries)
+            moved = await take_in(connection, self.projection, generation, entries)
         except AWAY:
             raise
         except asyncpg.PostgresError as error:
@@ -107,7 +106,12 @@ class Follower:
                 error,
                 _REFUSED_BACK_OFF_S,
             )
+            self._observer.refused(self.projection.name)
             return False
+        if moved:
+            seconds = time.perf_counter() - start
+            self._observer.took_in(self.projection.name, entries.stop - entries.start, seconds)
+        return moved
 
     def _tell_of_version(self, version: int) -> None:
         if self._told_of != version:
@@ -120,8 +124,3 @@ class Follower:
                 self.projection.version,
                 self.projection.name,
             )
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

@@ -15,6 +15,8 @@ import uvloop
 from engine.settings import Settings
 from projections.follower import Follower
 from projections.models import PROJECTIONS
+from projections.observation import NOBODY, Observer
+from projections.observing import observing
 from projections.session import AWAY, connected
 from projections.signals import Signals
 
@@ -38,31 +40,30 @@ async def _run_until_signal(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await keep_up(settings, stop)
+    async with observing(settings) as observer:
+        await keep_up(settings, stop, observer)
 
 
-async def keep_up(settings: Settings, stop: asyncio.Event) -> None:
+async def keep_up(settings: Settings, stop: asyncio.Event, observer: Observer = NOBODY) -> None:
     """As `run`, until `stop` is set."""
     outage = _Outage()
     while not stop.is_set():
         try:
-            await _work(settings, stop, outage)
+            await _work(settings, stop, outage, observer)
         except AWAY as error:
             await outage.wait(error, stop)
 
 
-async def _work(settings: Settings, stop: asyncio.Event, outage: "_Outage") -> None:
-    followers = [Follower(projection, stop) for projection in PROJECTIONS.values()]
-
-    def look() -> None:
-        for follower in followers:
-            follower.look()
+async def _work(
+    settings: Settings, stop: asyncio.Event, outage: "_Outage", observer: Observer
+) -> None:
+    followers = [Follower(projection, stop, observer) for projection in PROJECTIONS.values()]
 
     def hurry() -> None:
         for follower in followers:
             follower.hurry()
 
-    signals = Signals(look, hurry)
+    signals = Signals(hurry)
     url, timeout_ms = settings.database_url, settings.database_timeout_ms
 
     async def signal_on_connection() -> None:

@@ -1,4 +1,4 @@
-"""Hints between processes: the log has moved on, the read models have moved on.
+"""Hints between processes: the read models have moved on, somebody waits for them to.
 
 A hint that is lost costs only time, since everybody looks by themselves from time to time.
 """
@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 import asyncpg
-
-from engine.notifier import CHANNEL as LOG_CHANNEL
 
 MODELS_CHANNEL: Final = "wallet_models"
 """Its payload is the number of a shard that a read model has taken entries in from."""
@@ -21,15 +19,12 @@ _POLL_S: Final = 0.25
 
 
 class Signals:
-    """Hears of the log and tells of the models, on a connection of its own.
+    """Hears of readers and tells of the models, on a connection of its own.
 
     NOTIFY stands in no transaction that changes a model: all of them would wait for its lock.
     """
 
-    def __init__(
-        self, on_log_moved: Callable[[], None], on_reader_waits: Callable[[], None]
-    ) -> None:
-        self._on_log_moved = on_log_moved
+    def __init__(self, on_reader_waits: Callable[[], None]) -> None:
         self._on_reader_waits = on_reader_waits
         self._shards: set[int] = set()
         self._wake = asyncio.Event()
@@ -43,10 +38,9 @@ class Signals:
         """Hear and tell until `stop` is set."""
         # NOTIFY draws a transaction id, and a hint need not wait for the disk
         await connection.execute("SET synchronous_commit = off")
-        await connection.add_listener(LOG_CHANNEL, lambda *_: self._on_log_moved())
         await connection.add_listener(READERS_CHANNEL, lambda *_: self._on_reader_waits())
-        # nobody told us of what came before
-        self._on_log_moved()
+        # nobody told us of those who came before
+        self._on_reader_waits()
         while not stop.is_set():
             try:
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)

@@ -58,9 +58,9 @@ async def test_it_tells_which_shard_the_models_have_moved_in(url, connection):
         await listening.reset()
 
 
-async def test_a_hint_saves_the_wait_for_the_next_look(url, connection, monkeypatch):
-    # nobody looks without a hint, except for the first time
-    monkeypatch.setattr("projections.follower._POLL_S", 3_600.0)
+async def test_a_reader_saves_itself_the_wait_for_the_next_look(url, connection, monkeypatch):
+    # nobody looks unless hurried, except for the first time
+    monkeypatch.setattr("projections.follower._REST_S", 3_600.0)
     history = HistoryBuilder().create("wal_a")
     await history.write(connection)
     stop = asyncio.Event()
@@ -69,13 +69,13 @@ async def test_a_hint_saves_the_wait_for_the_next_look(url, connection, monkeypa
     for _ in range(3):
         await history.topup("wal_a", 1).write(connection)
 
-        async def hint_and_look():
-            await connection.execute("NOTIFY wallet_shards, '0:1:1'")
+        async def hurry_and_look():
+            await connection.execute("NOTIFY wallet_readers")
             return await is_caught_up(connection)
 
-        await poll_async(hint_and_look)
+        await poll_async(hurry_and_look)
     stop.set()
-    await connection.execute("NOTIFY wallet_shards, '0:1:1'")
+    await connection.execute("NOTIFY wallet_readers")
     await task
 
 
