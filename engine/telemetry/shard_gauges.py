@@ -32,6 +32,11 @@ class ShardGauges(Collector):
         self.held: set[int] = set()
         self.halted: dict[int, str] = {}
 
+    def forget_ends(self) -> None:
+        """Nobody knows where the topic ends."""
+        for progress in list(self.progress.values()):
+            progress.end_offset = None
+
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges as they are now."""
         shards = sorted(self.assigned)
@@ -73,9 +78,9 @@ class ShardGauges(Collector):
             "wallet_shard_lag_records",
             "Records of the commands topic that are not decided.",
             {
-                shard: max(0, progress.end_offset - progress.next_offset)
+                shard: max(0, end_offset - progress.next_offset)
                 for shard, progress in known.items()
-                if progress.end_offset is not None
+                if (end_offset := progress.end_offset) is not None
             },
         )
 

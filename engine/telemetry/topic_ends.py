@@ -20,7 +20,10 @@ _BACK_OFF_S: Final = 5.0
 
 
 async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
-    """Tell the shards' gauges of it until cancelled; while Kafka is away they keep the last."""
+    """Tell the shards' gauges of it until cancelled.
+
+    While Kafka does not answer, there is no lag to be seen, rather than an old one.
+    """
     while True:
         # its ends are those of all records: behind an open transaction the group's own sees none
         consumer = AIOKafkaConsumer(
@@ -37,6 +40,7 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
             logger.info("topic_ends_unknown: %r; again in %.0f s", error, _BACK_OFF_S)
         finally:
             await consumer.stop()
+        shards.forget_ends()
         await asyncio.sleep(_BACK_OFF_S)
 
 
