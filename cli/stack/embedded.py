@@ -25,12 +25,14 @@ def _silently(_message: str) -> None:
 class Stack:
     """Kafka and PostgreSQL with their data, logs and ports in `data_dir`.
 
+    With a `wal_archive` PostgreSQL archives its WAL there, for recovery to a point in time.
     Start it from the main thread. The addresses are known after `start`; a stack that is
     started again on its data directory has the same ones, unless another program took a port.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, wal_archive: Path | None = None) -> None:
         self.data_dir = data_dir.resolve()
+        self._wal_archive = None if wal_archive is None else wal_archive.resolve()
         self._lock: TextIO | None = None
         self._kafka: Kafka | None = None
         self._postgres: Postgres | None = None
@@ -128,6 +130,7 @@ class Stack:
             port=ports.postgres,
             log_path=self._log("postgres"),
             run_dir=self._run_dir,
+            wal_archive=self._wal_archive,
         )
 
     async def _start_both(self, on_progress: Progress) -> None:

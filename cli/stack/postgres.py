@@ -1,4 +1,7 @@
-"""PostgreSQL as a child process, with a database and a role of its own, both named wallet."""
+"""PostgreSQL as a child process, with a database and a role of its own, both named wallet.
+
+The role backup may take base backups (`pg_basebackup`).
+"""
 
 import asyncio
 import importlib.util
@@ -20,6 +23,7 @@ _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.05
 _NAME = "wallet"
+_BACKUP = "backup"
 
 _INITDB_OPTIONS = (
     "--username=postgres",
@@ -43,27 +47,46 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 
-# Whoever can open a connection on this machine gets in without a password, so the only role
-# that is let in is one that may use the database and not the machine.
-_ACCESS = f"host all {_NAME} {HOST}/32 trust\n"
+# Whoever can open a connection on this machine gets in without a password, so the only roles
+# that are let in may use the database, or copy it, and not the machine.
+_ACCESS = f"""\
+host all {_NAME} {HOST}/32 trust
+host replication {_BACKUP} {HOST}/32 trust
+"""
 # One statement a line, as the single-user mode reads them.
 _SET_UP = f"""\
 CREATE ROLE {_NAME} LOGIN CREATEDB;
+CREATE ROLE {_BACKUP} LOGIN REPLICATION;
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO {_NAME};
 CREATE DATABASE {_NAME} OWNER {_NAME};
 """
 
 
 class Postgres:
-    """A server on a data directory; it can be stopped, killed and started again in place."""
+    """A server on a data directory; it can be stopped, killed and started again in place.
 
-    def __init__(self, directory: Path, *, port: int, log_path: Path, run_dir: Path) -> None:
+    With a `wal_archive` it keeps every segment of its WAL in that directory. A `recovery.signal` in
+    the cluster is followed: the start ends when the server has recovered and takes writes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int,
+        log_path: Path,
+        run_dir: Path,
+        wal_archive: Path | None = None,
+    ) -> None:
         self.database_url = f"postgresql://{_NAME}@{HOST}:{port}/{_NAME}"
         self._directory = directory
         self._log_path = log_path
         self._run_dir = run_dir
         self._user = unprivileged_user()
+        self._wal_archive = wal_archive
         settings = {**_SETTINGS, "port": str(port)}
+        if wal_archive is not None:
+            settings |= _archive_settings(wal_archive)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         # At once, without a checkpoint: the next start should not have to wait for it.
         self.process = self._program(
@@ -76,6 +99,10 @@ class Postgres:
         if self._user is not None:
             let_read(_PROGRAMS.parents[1])
             hand_over(self._directory, self._user)
+        if self._wal_archive is not None:
+            self._wal_archive.mkdir(parents=True, exist_ok=True)
+            if self._user is not None:
+                hand_over(self._wal_archive, self._user)
         if not self._cluster.exists():
             await self._make_cluster()
         self.process.start()
@@ -126,8 +153,11 @@ class Postgres:
             connection = await asyncpg.connect(self.database_url, ssl=False)
         except (OSError, asyncpg.CannotConnectNowError):
             return False
-        await connection.close()
-        return True
+        try:
+            recovering = await connection.fetchval("SELECT pg_is_in_recovery()")
+        finally:
+            await connection.close()
+        return not recovering
 
     def _program(
         self,
@@ -151,6 +181,16 @@ class Postgres:
     @property
     def _cluster(self) -> Path:
         return self._directory / "cluster"
+
+
+def _archive_settings(directory: Path) -> dict[str, str]:
+    return {
+        "archive_mode": "on",
+        "archive_library": "basic_archive",
+        "basic_archive.archive_directory": str(directory),
+        # what an idle server has written since is in the archive by then
+        "archive_timeout": "60s",
+    }
 
 
 def _find_programs() -> Path:
