@@ -58,7 +58,8 @@ class _Drawing:
         self._partitions = partitions
         self._start = start
         self._sending_ms = sending_ms
-        self._wallets = [_Wallet(number, source) for number in range(source.randint(3, 16))]
+        self._wallets_made = 0
+        self._wallets = [self._new_wallet() for _ in range(source.randint(3, 16))]
         self._opened: set[str] = set()
         self._sent: list[dict[str, Any]] = []
         self._references = 0
@@ -80,7 +81,19 @@ class _Drawing:
 
     def _remember(self, body: dict[str, Any]) -> dict[str, Any]:
         self._sent.append(body)
+        if body["type"] == "create_wallet":
+            self._opened.add(body["wallet_id"])
+        elif body["type"] == "close" and self._source.random() < 0.8:
+            # or soon there would be none to do anything with
+            self._wallets = [
+                self._new_wallet() if wallet.id == body["wallet_id"] else wallet
+                for wallet in self._wallets
+            ]
         return body
+
+    def _new_wallet(self) -> _Wallet:
+        self._wallets_made += 1
+        return _Wallet(self._wallets_made, self._source)
 
     def _at_home(self, at_ms: int, body: dict[str, Any]) -> Planned:
         return _planned(at_ms, home(body["wallet_id"], self._partitions), body)
@@ -143,7 +156,6 @@ class _Drawing:
         self._references += 1
         named = {"wallet_id": wallet.id, "reference": f"r{self._references}"}
         if wallet.id not in self._opened and source.random() < 0.9:
-            self._opened.add(wallet.id)
             return self._opening(wallet, named)
         body = self._kind(wallet, named, at_ms)
         if body["type"] != "create_wallet" and source.random() < 0.2:
@@ -173,7 +185,7 @@ class _Drawing:
         if draw < self._closing:
             return {"type": "close", **named}
         if draw < self._closing + self._freezing:
-            return {"type": source.choice(("freeze", "unfreeze", "unfreeze")), **named}
+            return {"type": source.choice(("freeze", "unfreeze", "unfreeze", "unfreeze")), **named}
         if draw > 0.99:
             return self._opening(wallet, named)
         kind = source.choice(("topup", "credit", "credit", "credit", "debit", "debit", "debit"))

@@ -1,0 +1,93 @@
+"""Everything that is checked in a run: after each commit, at each record, and at the end."""
+
+from typing import Any, Final
+
+from schemas.instants import to_microseconds
+from tests.simulation.kept_checks import check_snapshots, check_tiles
+from tests.simulation.model_checks import check_models
+from tests.simulation.plan import Plan
+from tests.simulation.publication_checks import EventConsumer, LetterConsumer
+from tests.simulation.shard_checks import ShardChecks
+from tests.simulation.violation import Violation
+
+MODELS: Final = ("wallets", "transactions", "lots", "postings")
+
+
+class Checks:
+    """Watches a database and a broker. Whatever is wrong is raised as a Violation at once."""
+
+    def __init__(self, plan: Plan, database: Any, broker: Any) -> None:
+        self._database = database
+        self._broker = broker
+        partitions = range(plan.partitions)
+        self.shards = [
+            ShardChecks(
+                shard,
+                partitions=plan.partitions,
+                lots_max=plan.lots_max,
+                database=database,
+                broker=broker,
+            )
+            for shard in partitions
+        ]
+        self.events = [EventConsumer(shard, database) for shard in partitions]
+        self.letters = [LetterConsumer(shard, database) for shard in partitions]
+        database.commit_listeners.append(self._committed)
+        broker.record_listeners.append(self._landed)
+
+    def _committed(self, shard: int) -> None:
+        self.shards[shard].committed(self._database.clock())
+        self.events[shard].check_checkpoint()
+
+    def _landed(self, topic: str, partition: int, record: Any) -> None:
+        if topic == "wallet.events":
+            self.events[partition].receive(record)
+        elif topic == "wallet.dead-letters":
+            self.letters[partition].receive(record)
+
+    def drained(self) -> str | None:
+        """What is still missing, for a person; None once all is done."""
+        missing: list[str] = []
+        now = to_microseconds(self._database.clock())
+        for shard, checks in enumerate(self.shards):
+            row = self._database.shards[shard]
+            sent = self._broker.topics["wallet.commands"][shard].records
+            if sent and row.next_offset <= sent[-1].offset:
+                missing.append(f"shard {shard} is at {row.next_offset} of {sent[-1].offset + 1}")
+            missing += [f"{wallet} holds what has run out" for wallet in checks.oracle.due(now)]
+            if self.events[shard].taken < row.position:
+                taken = self.events[shard].taken
+                missing.append(f"shard {shard} has published {taken} of {row.position}")
+            if row.published < row.position:
+                missing.append(f"shard {shard} knows of {row.published} published")
+            self.letters[shard].missing(missing.append)
+            missing += self._behind(shard, row.position)
+        missing += [f"{place} is still due" for place in self._database.due if _at(place) <= now]
+        return "; ".join(missing) or None
+
+    def _behind(self, shard: int, position: int) -> list[str]:
+        checkpoints = {
+            name: at for (name, _, of), at in self._database.checkpoints.items() if of == shard
+        }
+        return [
+            f"{name} has {checkpoints.get(name, 0)} of {position} of shard {shard}"
+            for name in MODELS
+            if checkpoints.get(name, 0) != position
+        ]
+
+    def final(self) -> None:
+        """What can only be looked at once all is drained."""
+        for shard, checks in enumerate(self.shards):
+            rows = self._database.log[shard]
+            if checks.entries != len(rows):
+                raise Violation("positions", f"shard {shard} has {len(rows)} entries")
+            check_tiles(shard, rows, self._database)
+            check_snapshots(shard, rows, self._database)
+        check_models([checks.replayed for checks in self.shards], self._database)
+        for shard, offset in (*self._database.dead_letters, *self._database.forwards):
+            if offset >= self.shards[shard].next_offset:
+                raise Violation("unasked_row", f"{shard}:{offset} has a row and is not decided")
+
+
+def _at(place: tuple[int, Any, str]) -> int:
+    return to_microseconds(place[1])

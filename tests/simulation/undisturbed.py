@@ -1,0 +1,228 @@
+"""A plan's commands decided by the pure core of the engine, with nothing else around it.
+
+No broker, no database, no faults: logs to hold the oracle and the checks against. It looks like
+the simulated database and broker as far as the checks look at those.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from engine import decider
+from engine.batch import Batch, Deciding, Tip
+from engine.intake import FORWARDED_HEADER, Intake, record_digest, take_in
+from engine.log import ForwardRow
+from engine.merkle import Frontier, leaf_hashes
+from engine.wallet import Wallet
+from tests.simulation.database.rows import (
+    ShardState,
+    StoredDeadLetter,
+    StoredForward,
+    StoredRow,
+)
+from tests.simulation.plan import START, Plan
+
+_STEP_MS = 250
+_BATCH_MAX = 12
+
+
+class Sent(Struct, frozen=True):
+    """A record of a topic."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@contextmanager
+def lots_bound(lots_max: int) -> Iterator[None]:
+    """Let wallets hold so many lots at most."""
+    before, decider.LOTS_MAX = decider.LOTS_MAX, lots_max  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        decider.LOTS_MAX = before  # type: ignore[misc]
+
+
+class Records(Struct):
+    """A partition of a topic."""
+
+    records: list[Sent] = []
+
+
+class Undisturbed:
+    """Runs a plan to its end; `on_batch` may look at, or spoil, each batch before it is stored."""
+
+    def __init__(self, plan: Plan, on_batch: Callable[[Batch], None] = lambda _: None) -> None:
+        self.plan = plan
+        self.on_batch = on_batch
+        self.now = START
+        self.source = Random(plan.seed)
+        self.shards = {shard: ShardState(shard=shard) for shard in range(plan.partitions)}
+        self.log: dict[int, list[StoredRow]] = {shard: [] for shard in self.shards}
+        self.dead_letters: dict[tuple[int, int], StoredDeadLetter] = {}
+        self.forwards: dict[tuple[int, int], StoredForward] = {}
+        self.due: set[tuple[int, datetime, str]] = set()
+        self.topics: dict[str, list[Records]] = {
+            name: [Records() for _ in self.shards]
+            for name in ("wallet.commands", "wallet.events", "wallet.dead-letters")
+        }
+        self.commit_listeners: list[Callable[[int], None]] = []
+        self.record_listeners: list[Callable[[str, int, Sent], None]] = []
+        self._wallets: dict[int, dict[str, Wallet]] = {shard: {} for shard in self.shards}
+        self._recorded: dict[int, dict[bytes, bytes]] = {shard: {} for shard in self.shards}
+
+    def clock(self) -> datetime:
+        """The time now."""
+        return self.now
+
+    def run(self) -> None:
+        """Send every command at its time, and decide, now this shard and now that one."""
+        with lots_bound(self.plan.lots_max):
+            waiting = list(self.plan.commands)
+            while waiting or self._undecided():
+                elapsed_ms = (self.now - START) // timedelta(milliseconds=1)
+                while waiting and waiting[0].at_ms <= elapsed_ms:
+                    sent = waiting.pop(0)
+                    headers = tuple(sent.headers)
+                    self._send("wallet.commands", sent.partition, sent.key, sent.value, headers)
+                for shard in self.source.sample(sorted(self.shards), len(self.shards)):
+                    self._decide_some(shard)
+                self.now += timedelta(milliseconds=self.source.randrange(2 * _STEP_MS))
+
+    def _undecided(self) -> bool:
+        topic = self.topics["wallet.commands"]
+        return any(row.next_offset < len(topic[row.shard].records) for row in self.shards.values())
+
+    def _send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any = ()
+    ) -> int:
+        records = self.topics[topic][partition].records
+        record = Sent(len(records), 0, key, value, headers)
+        records.append(record)
+        for listener in self.record_listeners:
+            listener(topic, partition, record)
+        return record.offset
+
+    def _decide_some(self, shard: int) -> None:
+        if self.source.random() < 0.2:
+            self._decide_due(shard)
+        row = self.shards[shard]
+        count = self.source.randint(0, _BATCH_MAX)
+        topic = self.topics["wallet.commands"][shard]
+        records = topic.records[row.next_offset :][:count]
+        if not records:
+            return
+        intake = take_in(records, shard, self.plan.partitions)
+        wallets: dict[str, Wallet | None] = {
+            received.command.wallet_id: self._wallets[shard].get(received.command.wallet_id)
+            for received in intake.commands
+        }
+        deciding = self._deciding(shard, wallets)
+        for received in intake.commands:
+            deciding.command(received)
+        for letter in intake.dead_letters:
+            deciding.dead_letter(letter)
+        batch = deciding.finish(records[-1].offset + 1, record_digest(records[-1]))
+        batch.append.forwards = self._forward(shard, intake)
+        self._store(shard, batch)
+
+    def _decide_due(self, shard: int) -> None:
+        row = self.shards[shard]
+        wallets: dict[str, Wallet | None] = {}
+        removed = []
+        for of_shard, at, wallet_id in sorted(self.due):
+            if of_shard == shard and at <= self.now:
+                wallets[wallet_id] = self._wallets[shard][wallet_id]
+                removed.append((at, wallet_id))
+        deciding = self._deciding(shard, wallets)
+        for wallet_id in list(wallets):
+            deciding.wallet_due(wallet_id)
+        batch = deciding.finish(row.next_offset, row.last_record)
+        batch.append.due_removed = removed
+        self._store(shard, batch)
+
+    def _deciding(self, shard: int, wallets: dict[str, Wallet | None]) -> Deciding:
+        row = self.shards[shard]
+        frontier = Frontier.from_bytes(row.position, row.tree)
+        tip = Tip(row.next_offset, row.last_record, row.position, frontier, row.last_at)
+        return Deciding(
+            shard,
+            tip,
+            self.now,
+            states=wallets,
+            recorded=self._recorded[shard],
+            in_flight={},
+            snapshot_every=5,
+            failures_max=1,
+        )
+
+    def _forward(self, shard: int, intake: Intake) -> list[ForwardRow]:
+        return [
+            ForwardRow(
+                offset=stray.offset,
+                home=stray.home,
+                home_offset=self._send(
+                    "wallet.commands",
+                    stray.home,
+                    stray.wallet_id.encode(),
+                    stray.payload,
+                    ((FORWARDED_HEADER, b"%d:%d" % (shard, stray.offset)),),
+                ),
+            )
+            for stray in intake.strays
+        ]
+
+    def _store(self, shard: int, batch: Batch) -> None:
+        self.on_batch(batch)
+        append, row = batch.append, self.shards[shard]
+        # of what is stored, which `on_batch` may have changed
+        tree = Frontier.from_bytes(row.position, row.tree)
+        tree.extend(leaf_hashes(append.data))
+        columns = zip(
+            append.wallet_ids,
+            append.versions,
+            append.command_ids,
+            append.types,
+            append.data,
+            strict=True,
+        )
+        for position, (wallet_id, version, command_id, kind, data) in enumerate(
+            columns, append.from_position
+        ):
+            self.log[shard].append(
+                StoredRow(shard, position, wallet_id, version, command_id, kind, append.now, data)
+            )
+        for letter in append.dead_letters:
+            self.dead_letters[shard, letter.offset] = StoredDeadLetter(
+                shard=shard,
+                offset=letter.offset,
+                reason=letter.reason,
+                detail=letter.detail,
+                occurred_at=append.now,
+                key=letter.key,
+                payload=letter.payload,
+            )
+        for forward in append.forwards:
+            self.forwards[shard, forward.offset] = StoredForward(
+                shard=shard,
+                offset=forward.offset,
+                home=forward.home,
+                home_offset=forward.home_offset,
+            )
+        self.due -= {(shard, at, wallet_id) for at, wallet_id in append.due_removed}
+        self.due |= {(shard, at, wallet_id) for at, wallet_id in append.due_added}
+        row.next_offset, row.position = append.to_offset, append.to_position
+        row.last_record, row.tree = append.last_record, tree.to_bytes()
+        row.last_at = append.now
+        setattr(row, "appended_lease", row.lease) if hasattr(row, "appended_lease") else None
+        self._wallets[shard] |= batch.wallets
+        self._recorded[shard] |= batch.outcomes
+        for listener in self.commit_listeners:
+            listener(shard)
