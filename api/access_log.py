@@ -20,6 +20,7 @@ from msgspec import Struct
 from api.access.addresses import Address, TrustedProxies
 from api.calls import Principal
 from api.errors import UnexpectedError
+from api.observation import NOBODY, Observer
 from api.reads import utc_now
 from schemas.resources import Failure
 
@@ -57,9 +58,10 @@ class AccessLog:
     A caller may choose the id (`X-Request-Id`, at most 64 letters, digits, `_`, `.` and `-`).
     """
 
-    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies, observer: Observer = NOBODY) -> None:
         self._app = app
         self._proxies = proxies
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -78,6 +80,7 @@ class AccessLog:
             "client_address": address,
         }
         status: int | None = None
+        answered = self._observer.request(scope)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -96,8 +99,9 @@ class AccessLog:
             if status is None:
                 await _send_unexpected(send_with_id)
         finally:
-            duration_ms = round((time.perf_counter() - start) * 1000, 3)
-            _log.info("%s", _line(scope, status, duration_ms))
+            seconds = time.perf_counter() - start
+            answered(status, seconds)
+            _log.info("%s", _line(scope, status, round(seconds * 1000, 3)))
 
 
 def log_bare_lines() -> None:

@@ -11,6 +11,7 @@ from api.dispatch import Dispatcher
 from api.docs.pages import page_routes
 from api.failures import exception_handlers
 from api.health import Readiness, healthz, readyz
+from api.observation import NOBODY, Observer
 from api.operations import OPERATIONS
 from api.options import with_options
 from api.secret_keys import SecretKeys
@@ -26,7 +27,12 @@ def versions(public_url: str, secret_keys: SecretKeys) -> dict[str, Version]:
     return {each.name: each for each in (V1, v2(public_url, Cursors(secret_keys)))}
 
 
-def create_app(services: Services, readiness: Readiness, proxies: TrustedProxies) -> ASGIApp:
+def create_app(
+    services: Services,
+    readiness: Readiness,
+    proxies: TrustedProxies,
+    observer: Observer = NOBODY,
+) -> ASGIApp:
     """The ASGI application that answers with `services`."""
     dispatcher = Dispatcher(services)
     known = versions(services.public_url, services.secret_keys)
@@ -52,4 +58,5 @@ def create_app(services: Services, readiness: Readiness, proxies: TrustedProxies
             logging_config=None,
         ),
         proxies,
+        observer,
     )

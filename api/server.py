@@ -24,8 +24,9 @@ from api.access.verified import VerifiedCredentials
 from api.app import create_app
 from api.errands import errands
 from api.errors import ListenError, ServerFailedError
-from api.gateway import Gateway
 from api.health import Readiness
+from api.observation import Observer
+from api.observing import observing
 from api.reads import Reads, utc_now
 from api.secret_keys import SecretKeys
 from api.services import Services
@@ -61,12 +62,15 @@ async def serve(
     secret_keys = SecretKeys.of(settings)
     proxies = TrustedProxies.of(settings)
     async with (
+        observing(settings, proxies) as observer,
         _rate_limits(settings) as rate_limits,
         _pool(settings, read_only=True) as pool,
         _pool(settings, read_only=False) as rows,
     ):
         listener = Listener(settings.database_url)
-        gateway = Gateway(settings, listener)
+        gateway = observer.gateway(settings, listener)
+        observer.pool("reads", pool)
+        observer.pool("rows", rows)
         verified = VerifiedCredentials()
         verified.subscribe_to(listener)
         watch = ShardWatch(pool)
@@ -92,7 +96,9 @@ async def serve(
             )
             async with (
                 _beside(sweep(services)) as sweeping,
-                _serving(_server(settings, _app(services, proxies), host, port)) as serving,
+                _serving(
+                    _server(settings, _app(services, proxies, observer), host, port)
+                ) as serving,
             ):
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                     _log.info("The API listens on %s", _address(host, port))
@@ -100,7 +106,7 @@ async def serve(
                 await _stopped(stop, serving, carrying, watching, listening, sweeping)
 
 
-def _app(services: Services, proxies: TrustedProxies) -> ASGIApp:
+def _app(services: Services, proxies: TrustedProxies, observer: Observer) -> ASGIApp:
     settings = services.settings
     return create_app(
         services,
@@ -108,6 +114,7 @@ def _app(services: Services, proxies: TrustedProxies) -> ASGIApp:
             services.reads.models, settings.api_deadline_ms, settings.readyz_lag_entries_max
         ),
         proxies,
+        observer,
     )
 
 

@@ -63,6 +63,11 @@ class TrustedProxies:
                 return address
         return address
 
+    def include(self, peer: str) -> bool:
+        """Whether a connection from `peer` is a trusted proxy's."""
+        address = _read_address(peer)
+        return address is not None and self._has(address)
+
     def _has(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 

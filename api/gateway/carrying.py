@@ -14,7 +14,7 @@ from api.errors import (
     UnexpectedError,
 )
 from api.gateway.outcomes import OutcomeWatch
-from api.gateway.producing import CommandProducer
+from api.gateway.producing import CommandProducer, Headers
 from engine.errors import EngineError
 from engine.receipts import Accepted, DeadLettered, Outcome, Receipt, Rejected
 from engine.settings import Settings
@@ -66,8 +66,11 @@ class Gateway:
             raise UnexpectedError from error
         raise OutcomeUnknownError
 
-    async def _send(self, command: AnyCommand, payload: bytes) -> Receipt:
-        return Receipt(command, *await self._producer.send(command.wallet_id, payload))
+    async def _send(
+        self, command: AnyCommand, payload: bytes, headers: Headers | None = None
+    ) -> Receipt:
+        place = await self._producer.send(command.wallet_id, payload, headers)
+        return Receipt(command, *place)
 
 
 def _told(receipt: Receipt, outcome: Outcome) -> Accepted | Rejected:

@@ -21,6 +21,9 @@ _BATCH_BYTES_MAX: Final = 256 * 1024
 _BACK_OFF_S: Final = (0.1, 0.2, 0.5, 1.0)
 
 
+Headers = list[tuple[str, bytes]]
+
+
 class CommandProducer:
     """Sends commands; `run` keeps it connected."""
 
@@ -28,7 +31,9 @@ class CommandProducer:
         self._settings = settings
         self._connected: asyncio.Future[AIOKafkaProducer] = _future()
 
-    async def send(self, wallet_id: str, payload: bytes) -> tuple[int, int]:
+    async def send(
+        self, wallet_id: str, payload: bytes, headers: Headers | None = None
+    ) -> tuple[int, int]:
         """The partition and offset that every in-sync replica has the command at.
 
         Waits while Kafka is away. Raises KafkaError if it is not taken; whoever gives up waiting
@@ -36,7 +41,7 @@ class CommandProducer:
         """
         producer = await asyncio.shield(self._connected)
         record = await producer.send_and_wait(
-            self._settings.commands_topic, payload, key=wallet_id.encode()
+            self._settings.commands_topic, payload, key=wallet_id.encode(), headers=headers
         )
         return record.partition, record.offset
 

@@ -48,14 +48,20 @@ def _resource(process: str) -> Resource:
     return Resource.create(attributes)
 
 
-def sampled_parent(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
-    """The context that a record's headers carry, if the trace is one that is recorded."""
+def parent_of(headers: Iterable[tuple[str, bytes | None]]) -> Context:
+    """The context that headers carry; an empty one if none of them does."""
     for name, value in headers:
         if name == TRACEPARENT and value is not None:
-            context = _propagator.extract({TRACEPARENT: value.decode("latin-1")})
-            if get_current_span(context).get_span_context().trace_flags.sampled:
-                return context
-    return None
+            carrier = {TRACEPARENT: value.decode("latin-1")}
+            return _propagator.extract(carrier, context=Context())
+    return Context()
+
+
+def sampled_parent(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
+    """The context that headers carry, if its trace is one that is recorded."""
+    context = parent_of(headers)
+    sampled = get_current_span(context).get_span_context().trace_flags.sampled
+    return context if sampled else None
 
 
 def traceparent_of(span: Span) -> tuple[str, bytes]:
