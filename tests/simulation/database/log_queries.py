@@ -73,7 +73,7 @@ def read_shard(transaction: Transaction, shard: int) -> Rows:
 
 
 def append(transaction: Transaction, conditions: Sequence[Condition], *arguments: Any) -> Rows:
-    (shard, _, _, from_position, to_offset, to_position, last_record, tree, now, published) = (
+    (shard, lease, _, from_position, to_offset, to_position, last_record, tree, now, published) = (
         arguments[:10]
     )
     row = transaction.shard(shard)
@@ -97,6 +97,7 @@ def append(transaction: Transaction, conditions: Sequence[Condition], *arguments
             last_at=now,
             published=max(row.published, published),
             schema_version=max(row.schema_version, arguments[10]),
+            appended_lease=lease,
         )
     )
     return [_count((1,))]

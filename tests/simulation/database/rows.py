@@ -15,7 +15,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ShardState(Struct, kw_only=True):
-    """A row of `shards`."""
+    """A row of `shards`; `appended_lease` is no column, but the lease that last appended."""
 
     shard: int
     lease: UUID | None = None
@@ -30,6 +30,7 @@ class ShardState(Struct, kw_only=True):
     last_at: datetime = LONG_AGO
     schema_version: int = 1
     halted: str | None = None
+    appended_lease: UUID | None = None
 
 
 class StoredRow:
@@ -75,6 +76,10 @@ class StoredRow:
         if self._entry is None:
             self._entry = decode_entry(self.data)
         return self._entry
+
+    def replace_data(self, data: bytes) -> None:
+        """What the database itself would refuse."""
+        self.data, self._entry, self._leaf_hash = data, None, None
 
     @property
     def leaf_hash(self) -> bytes:
