@@ -48,13 +48,16 @@ class Checks:
     def drained(self) -> str | None:
         """What is still missing, for a person; None once all is done."""
         missing: list[str] = []
-        now = to_microseconds(self._database.clock())
+        now = self._database.clock()
         for shard, checks in enumerate(self.shards):
             row = self._database.shards[shard]
             sent = self._broker.topics["wallet.commands"][shard].records
             if sent and row.next_offset <= sent[-1].offset:
                 missing.append(f"shard {shard} is at {row.next_offset} of {sent[-1].offset + 1}")
-            missing += [f"{wallet} holds what has run out" for wallet in checks.oracle.due(now)]
+            missing += [
+                f"{wallet} holds what has run out"
+                for wallet in checks.oracle.due(to_microseconds(now))
+            ]
             if self.events[shard].taken < row.position:
                 taken = self.events[shard].taken
                 missing.append(f"shard {shard} has published {taken} of {row.position}")
@@ -62,12 +65,18 @@ class Checks:
                 missing.append(f"shard {shard} knows of {row.published} published")
             self.letters[shard].missing(missing.append)
             missing += self._behind(shard, row.position)
-        missing += [f"{place} is still due" for place in self._database.due if _at(place) <= now]
+            missing += [
+                f"{wallet_id} is still due since {at}"
+                for at, wallet_id in self._database.tables[shard].due
+                if at <= now
+            ]
         return "; ".join(missing) or None
 
     def _behind(self, shard: int, position: int) -> list[str]:
         checkpoints = {
-            name: at for (name, _, of), at in self._database.checkpoints.items() if of == shard
+            name: checkpoint.position
+            for (name, _, of), checkpoint in self._database.checkpoints.items()
+            if of == shard
         }
         return [
             f"{name} has {checkpoints.get(name, 0)} of {position} of shard {shard}"
@@ -78,16 +87,12 @@ class Checks:
     def final(self) -> None:
         """What can only be looked at once all is drained."""
         for shard, checks in enumerate(self.shards):
-            rows = self._database.log[shard]
-            if checks.entries != len(rows):
-                raise Violation("positions", f"shard {shard} has {len(rows)} entries")
-            check_tiles(shard, rows, self._database)
-            check_snapshots(shard, rows, self._database)
-        check_models([checks.replayed for checks in self.shards], self._database)
-        for shard, offset in (*self._database.dead_letters, *self._database.forwards):
-            if offset >= self.shards[shard].next_offset:
-                raise Violation("unasked_row", f"{shard}:{offset} has a row and is not decided")
-
-
-def _at(place: tuple[int, Any, str]) -> int:
-    return to_microseconds(place[1])
+            tables = self._database.tables[shard]
+            if checks.entries != len(tables.log):
+                raise Violation("positions", f"shard {shard} has {len(tables.log)} entries")
+            for offset in (*tables.dead_letters, *tables.forwards):
+                if offset >= checks.next_offset:
+                    raise Violation("unasked_row", f"{shard}:{offset} has a row, undecided")
+            check_tiles(shard, tables)
+            check_snapshots(shard, tables)
+        check_models([checks.replayed for checks in self.shards], self._database.models)

@@ -1,37 +1,31 @@
 """What is kept to make reading quick: tiles of the tree and snapshots of wallets."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from engine.wallet import decode_wallet
 from schemas.instants import to_microseconds
 from tests.merkle_oracle import Oracle
-from tests.simulation.database.rows import StoredRow
+from tests.simulation.database.rows import StoredRow, StoredSnapshot
+from tests.simulation.database.tables import ShardTables
 from tests.simulation.logged import logged
 from tests.simulation.replayed import ReplayedShard
 from tests.simulation.violation import Violation
 
 
-def check_tiles(shard: int, rows: Sequence[StoredRow], database: Any) -> None:
+def check_tiles(shard: int, tables: ShardTables) -> None:
     """Each tile has to be the one of the tree over the log, or the beginning of it."""
-    tiles = {place[1:]: hashes for place, hashes in database.tiles.items() if place[0] == shard}
-    if not tiles:
-        return
-    expected = Oracle([row.data for row in rows]).tiles(len(rows))
-    for place, hashes in tiles.items():
-        if not hashes or not expected.get(place, b"").startswith(hashes):
-            raise Violation("tile", f"shard {shard}: tile {place} is not the log's")
+    expected = Oracle([row.data for row in tables.log]).tiles(len(tables.log))
+    for level, tiles in tables.tiles.items():
+        for index, hashes in tiles.items():
+            if not hashes or not expected.get((level, index), b"").startswith(hashes):
+                raise Violation("tile", f"shard {shard}: tile {level}/{index} is not the log's")
 
 
-def check_snapshots(shard: int, rows: Sequence[StoredRow], database: Any) -> None:
+def check_snapshots(shard: int, tables: ShardTables) -> None:
     """Each snapshot has to be what the entries up to its own make of the wallet."""
-    snapshots = {
-        wallet_id: row for (of, wallet_id), row in database.snapshots.items() if of == shard
-    }
+    snapshots = tables.snapshots
     ends = {row.position: wallet_id for wallet_id, row in snapshots.items()}
     replayed = ReplayedShard(shard)
-    for row in rows:
-        if len(ends) == 0:
+    for row in tables.log:
+        if not ends:
             break
         replayed.apply(logged(row.data))
         wallet_id = ends.pop(row.position, None)
@@ -41,7 +35,9 @@ def check_snapshots(shard: int, rows: Sequence[StoredRow], database: Any) -> Non
         raise Violation("snapshot", f"shard {shard}: no entries {ends} for their snapshots")
 
 
-def _check_snapshot(replayed: ReplayedShard, kept: Any, wallet_id: str, row: StoredRow) -> None:
+def _check_snapshot(
+    replayed: ReplayedShard, kept: StoredSnapshot, wallet_id: str, row: StoredRow
+) -> None:
     state = decode_wallet(kept.state)
     wallet = replayed.wallets[wallet_id]
     lots = {

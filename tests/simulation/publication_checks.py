@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from tests.simulation.database.tables import ShardTables
 from tests.simulation.violation import Violation
 
 _PAYLOAD_BYTES_MAX = 256 * 1024
@@ -17,11 +18,12 @@ class EventConsumer:
         self.shard = shard
         self.taken = 0
         self._database = database
+        self._tables: ShardTables = database.tables[shard]
 
     def receive(self, record: Any) -> None:
         """Look at a record as it lands."""
         position = json.loads(record.value)["position"]
-        log = self._database.log[self.shard]
+        log = self._tables.log
         if position >= len(log):
             self._fail("published_uncommitted", f"entry {position} is not in the log")
         if record.value != log[position].data:
@@ -49,12 +51,12 @@ class LetterConsumer:
     def __init__(self, shard: int, database: Any) -> None:
         self.shard = shard
         self.seen: set[int] = set()
-        self._database = database
+        self._tables: ShardTables = database.tables[shard]
 
     def receive(self, record: Any) -> None:
         """Look at a record as it lands."""
         told = json.loads(record.value)
-        row = self._database.dead_letters.get((self.shard, told["offset"]))
+        row = self._tables.dead_letters.get(told["offset"])
         place = f"shard {self.shard}: the dead letter of offset {told['offset']}"
         if row is None:
             raise Violation("letter_uncommitted", f"{place} is not in the database")
@@ -66,8 +68,8 @@ class LetterConsumer:
 
     def missing(self, say: Callable[[str], None]) -> None:
         """Say which dead letter has not been published, or is not marked so."""
-        for (shard, offset), row in self._database.dead_letters.items():
-            if shard == self.shard and (offset not in self.seen or row.published_at is None):
-                say(f"the dead letter of {shard}:{offset} is not published")
-            if row.published_at is not None and shard == self.shard and offset not in self.seen:
-                raise Violation("letter_lost", f"{shard}:{offset} is marked, and not there")
+        for offset, row in self._tables.dead_letters.items():
+            if row.published_at is not None and offset not in self.seen:
+                raise Violation("letter_lost", f"{self.shard}:{offset} is marked, and not there")
+            if row.published_at is None:
+                say(f"the dead letter of {self.shard}:{offset} is not known to be published")

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from schemas.instants import from_microseconds, to_microseconds
 from tests.simulation.database.rows import ShardState, StoredRow
+from tests.simulation.database.tables import ShardTables
 from tests.simulation.logged import logged
 from tests.simulation.merkle_edge import MerkleEdge
 from tests.simulation.oracle import Expected, SentRecord, ShardOracle
@@ -30,6 +31,7 @@ class ShardChecks:
         self._last_at = 0
         self._edge = MerkleEdge()
         self._database = database
+        self._tables: ShardTables = database.tables[shard]
         self._broker = broker
         self._stands = (0, 0, 0)
 
@@ -43,7 +45,7 @@ class ShardChecks:
             return
         self._stands = stands
         self._check_lease(row)
-        rows = self._database.log[self.shard][self.entries :]
+        rows = self._tables.log[self.entries :]
         self._check_time(row, to_microseconds(now), is_decided=bool(rows))
         entries = self._check_rows(row, rows)
         self._check_tree(row, rows)
@@ -56,7 +58,7 @@ class ShardChecks:
         raise Violation(kind, f"shard {self.shard}: {text}")
 
     def _check_lease(self, row: ShardState) -> None:
-        if getattr(row, "appended_lease", row.lease) != row.lease:
+        if row.appended_lease != row.lease:
             self._fail(
                 "appended_after_fencing",
                 f"lease {row.appended_lease} appended, but {row.lease} holds the shard",
@@ -145,16 +147,15 @@ class ShardChecks:
         found = waiting.take_of(record.offset)
         now = found[0]["occurred_at"] if found else None
         expected = self.oracle.record(record, now)
-        place = self.shard, record.offset
         if expected.fate == "entries" and not found:
             self._fail("no_outcome", f"the command at offset {record.offset} has left nothing")
         self._compare(f"offset {record.offset} ({expected.fate})", expected.entries, found)
-        letter = self._database.dead_letters.get(place)
+        letter = self._tables.dead_letters.get(record.offset)
         if (letter is not None) != (expected.fate == "dead_letter"):
             self._fail("dead_letter", f"offset {record.offset}: {letter} where {expected}")
         if letter is not None:
             self._check_letter(letter, record, expected)
-        forward = self._database.forwards.get(place)
+        forward = self._tables.forwards.get(record.offset)
         if (forward is not None) != (expected.fate == "forwarded"):
             self._fail("forward", f"offset {record.offset}: {forward} where {expected}")
         if forward is not None:
@@ -188,12 +189,12 @@ class ShardChecks:
             self._fail("forward", f"{forward} was stored, and {arrived} is there")
 
     def _check_due(self, wallet_ids: Iterable[str]) -> None:
-        due = self._database.due
+        due = set(self._tables.due)
         for wallet_id in wallet_ids:
             wallet = self.oracle.wallets.get(wallet_id)
             for lot in wallet.filled_lots() if wallet else ():
                 at = from_microseconds(lot.expires_at) if lot.expires_at < 2**63 else None
-                if at is not None and (self.shard, at, wallet_id) not in due:
+                if at is not None and (at, wallet_id) not in due:
                     self._fail("due", f"lot {lot} of {wallet_id} has no row that says when")
 
     def _replay(self, entry: dict[str, Any]) -> None:

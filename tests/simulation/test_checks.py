@@ -194,7 +194,7 @@ def decided():
 
 
 def event(undisturbed, position, shard=1, **changes):
-    row = undisturbed.log[shard][position]
+    row = undisturbed.tables[shard].log[position]
     fields = {
         "offset": 0,
         "timestamp": 0,
@@ -229,15 +229,17 @@ def test_an_entry_that_is_published_otherwise_is_found(decided, changes):
 
 def test_an_entry_that_is_published_before_it_is_stored_is_found(decided):
     undisturbed, checks = decided
-    last = event(undisturbed, len(undisturbed.log[1]) - 1)
-    undisturbed.log[1].pop()
+    last = event(undisturbed, len(undisturbed.tables[1].log) - 1)
+    undisturbed.tables[1].log.pop()
     with pytest.raises(Violation, match="published_uncommitted"):
         checks.events[1].receive(last)
 
 
 def test_dead_letters_have_to_be_published_and_marked(decided):
     undisturbed, checks = decided
-    (shard, offset), row = next(iter(undisturbed.dead_letters.items()))
+    shard = next(shard for shard, tables in undisturbed.tables.items() if tables.dead_letters)
+    letters = undisturbed.tables[shard].dead_letters
+    offset, row = next(iter(letters.items()))
     consumer = checks.letters[shard]
     value = {
         "offset": offset,
@@ -254,8 +256,7 @@ def test_dead_letters_have_to_be_published_and_marked(decided):
     consumer.receive(letter(value))
     said = []
     consumer.missing(said.append)
-    others = [place for place in undisturbed.dead_letters if place[0] == shard]
-    assert len(said) == len(others) - 1
+    assert len(said) == len(letters) - 1
 
 
 def letter(value):

@@ -24,6 +24,7 @@ from tests.simulation.database.rows import (
     StoredForward,
     StoredRow,
 )
+from tests.simulation.database.tables import ShardTables
 from tests.simulation.plan import START, Plan
 
 _STEP_MS = 250
@@ -65,10 +66,7 @@ class Undisturbed:
         self.now = START
         self.source = Random(plan.seed)
         self.shards = {shard: ShardState(shard=shard) for shard in range(plan.partitions)}
-        self.log: dict[int, list[StoredRow]] = {shard: [] for shard in self.shards}
-        self.dead_letters: dict[tuple[int, int], StoredDeadLetter] = {}
-        self.forwards: dict[tuple[int, int], StoredForward] = {}
-        self.due: set[tuple[int, datetime, str]] = set()
+        self.tables = {shard: ShardTables() for shard in self.shards}
         self.topics: dict[str, list[Records]] = {
             name: [Records() for _ in self.shards]
             for name in ("wallet.commands", "wallet.events", "wallet.dead-letters")
@@ -137,8 +135,8 @@ class Undisturbed:
         row = self.shards[shard]
         wallets: dict[str, Wallet | None] = {}
         removed = []
-        for of_shard, at, wallet_id in sorted(self.due):
-            if of_shard == shard and at <= self.now:
+        for at, wallet_id in self.tables[shard].due:
+            if at <= self.now:
                 wallets[wallet_id] = self._wallets[shard][wallet_id]
                 removed.append((at, wallet_id))
         deciding = self._deciding(shard, wallets)
@@ -193,14 +191,15 @@ class Undisturbed:
             append.data,
             strict=True,
         )
-        for position, (wallet_id, version, command_id, kind, data) in enumerate(
-            columns, append.from_position
-        ):
-            self.log[shard].append(
-                StoredRow(shard, position, wallet_id, version, command_id, kind, append.now, data)
+        tables = self.tables[shard]
+        tables.add(
+            StoredRow(shard, position, wallet_id, version, command_id, kind, append.now, data)
+            for position, (wallet_id, version, command_id, kind, data) in enumerate(
+                columns, append.from_position
             )
-        for letter in append.dead_letters:
-            self.dead_letters[shard, letter.offset] = StoredDeadLetter(
+        )
+        tables.dead_letters |= {
+            letter.offset: StoredDeadLetter(
                 shard=shard,
                 offset=letter.offset,
                 reason=letter.reason,
@@ -209,19 +208,22 @@ class Undisturbed:
                 key=letter.key,
                 payload=letter.payload,
             )
-        for forward in append.forwards:
-            self.forwards[shard, forward.offset] = StoredForward(
+            for letter in append.dead_letters
+        }
+        tables.forwards |= {
+            forward.offset: StoredForward(
                 shard=shard,
                 offset=forward.offset,
                 home=forward.home,
                 home_offset=forward.home_offset,
             )
-        self.due -= {(shard, at, wallet_id) for at, wallet_id in append.due_removed}
-        self.due |= {(shard, at, wallet_id) for at, wallet_id in append.due_added}
+            for forward in append.forwards
+        }
+        tables.change_due(append.due_added, append.due_removed)
         row.next_offset, row.position = append.to_offset, append.to_position
         row.last_record, row.tree = append.last_record, tree.to_bytes()
         row.last_at = append.now
-        setattr(row, "appended_lease", row.lease) if hasattr(row, "appended_lease") else None
+        row.appended_lease = row.lease
         self._wallets[shard] |= batch.wallets
         self._recorded[shard] |= batch.outcomes
         for listener in self.commit_listeners:

@@ -143,7 +143,7 @@ class World:
     @contextmanager
     def _installed(self) -> Iterator[None]:
         """Everything that the code under test would take from outside."""
-        clock = SimpleNamespace(monotonic=self.loop.time)
+        clock = SimpleNamespace(monotonic=self.loop.time, perf_counter=self.loop.time)
         disabled = logging.root.manager.disable
         with (
             patch("asyncpg.connect", self._connect),
