@@ -2,7 +2,7 @@
 
 import time
 from asyncio import sleep
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -70,9 +70,12 @@ class HttpDeployment:
                     await process.kill()
                 await delete_topics(stack.kafka_bootstrap, names)
 
-    def start(self, kind: str, number: int = 0) -> None:
-        """Start a process, or start it again; an API comes back on its port."""
-        env = environment(self.settings)
+    def start(self, kind: str, number: int = 0, more: Mapping[str, str] | None = None) -> None:
+        """Start a process, or start it again; an API comes back on its port.
+
+        `more` are environment variables of its own.
+        """
+        env = environment(self.settings) | dict(more or {})
         if kind == "api":
             port = self.ports.setdefault(number, free_port(set(self.ports.values())))
             env |= {"WALLET_API_PORT": str(port), "WALLET_PUBLIC_URL": self.url(0)}
