@@ -26,12 +26,19 @@ class Stack:
     """Kafka and PostgreSQL with their data, logs and ports in `data_dir`.
 
     With a `wal_archive` PostgreSQL archives its WAL there, for recovery to a point in time.
+    With a `kafka_proxy_port` clients are told to come to Kafka there.
     Start it from the main thread. The addresses are known after `start`; a stack that is
     started again on its data directory has the same ones, unless another program took a port.
     """
 
-    def __init__(self, data_dir: Path, wal_archive: Path | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        wal_archive: Path | None = None,
+        kafka_proxy_port: int | None = None,
+    ) -> None:
         self.data_dir = data_dir.resolve()
+        self._kafka_proxy_port = kafka_proxy_port
         self._wal_archive = None if wal_archive is None else wal_archive.resolve()
         self._lock: TextIO | None = None
         self._kafka: Kafka | None = None
@@ -122,6 +129,7 @@ class Stack:
             jars=jars,
             port=ports.kafka,
             controller_port=ports.kafka_controller,
+            advertised_port=self._kafka_proxy_port,
             log_path=self._log("kafka"),
             run_dir=self._run_dir,
         )

@@ -45,7 +45,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+advertised.listeners=PLAINTEXT://{host}:{advertised_port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
@@ -67,7 +67,10 @@ log.cleaner.dedupe.buffer.size=8388608
 
 
 class Kafka:
-    """A broker on a data directory; it can be stopped, killed and started again in place."""
+    """A broker on a data directory; it can be stopped, killed and started again in place.
+
+    It listens on `port`, and tells clients to come to `advertised_port`, where a proxy may be.
+    """
 
     def __init__(
         self,
@@ -76,12 +79,14 @@ class Kafka:
         jars: Sequence[Path],
         port: int,
         controller_port: int,
+        advertised_port: int | None = None,
         log_path: Path,
         run_dir: Path,
     ) -> None:
-        self.bootstrap = f"{HOST}:{port}"
+        self.port = port
+        self._advertised_port = advertised_port or port
+        self.bootstrap = f"{HOST}:{self._advertised_port}"
         self._directory = directory
-        self._port = port
         self._controller_port = controller_port
         self._log_path = log_path
         self._run_dir = run_dir
@@ -129,11 +134,11 @@ class Kafka:
 
     async def _is_served(self) -> bool:
         try:
-            _, writer = await asyncio.open_connection(HOST, self._port)
+            _, writer = await asyncio.open_connection(HOST, self.port)
         except OSError:
             return False
         writer.close()
-        client = AIOKafkaClient(bootstrap_servers=self.bootstrap)
+        client = AIOKafkaClient(bootstrap_servers=f"{HOST}:{self.port}")
         try:
             await client.bootstrap()
             return bool(client.cluster.brokers())
@@ -159,8 +164,9 @@ class Kafka:
         self._properties_file.write_text(
             _SERVER_PROPERTIES.format(
                 host=HOST,
-                port=self._port,
+                port=self.port,
                 controller_port=self._controller_port,
+                advertised_port=self._advertised_port,
                 log_dir=log_dir,
             )
         )
