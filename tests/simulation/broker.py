@@ -11,11 +11,12 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OutOfOrderSequenceNumber
 from msgspec import Struct
 
 from tests.simulation.group import Group
 
+_RECORD_OVERHEAD_BYTES: Final = 20
 SEQUENCES_KEPT: Final = 5
 """A broker tells a repeated record batch of a producer from a new one as far back as this."""
 
@@ -34,6 +35,13 @@ class Record(Struct, frozen=True, gc=False):
 
 Unsent = tuple[int | None, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 """Timestamp, key, value and headers of a record on its way."""
+
+
+def size_of(record: Unsent) -> int:
+    """About the bytes that it takes in a record batch."""
+    _, key, value, headers = record
+    carried = sum(len(name) + len(content) for name, content in headers)
+    return len(key or b"") + len(value or b"") + carried + _RECORD_OVERHEAD_BYTES
 
 
 class Partition:
@@ -101,21 +109,28 @@ class SimulatedBroker:
         partitions: int,
         source: Random,
         trouble: BrokerTrouble | None = None,
+        *,
+        record_bytes_max: int = 1024 * 1024,
     ) -> None:
         self.loop = loop
+        self._record_bytes_max = record_bytes_max
         self.trouble: BrokerTrouble = Smooth() if trouble is None else trouble
-        self.topics: dict[str, list[Partition]] = {
-            topic: [Partition() for _ in range(partitions)] for topic in topics
-        }
+        self.topics: dict[str, list[Partition]] = {}
         self.record_listeners: list[Callable[[str, int, Record], None]] = []
         self._now_ms = now_ms
         self._source = source
         self._groups: dict[tuple[str, str], Group] = {}
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {topic: [] for topic in topics}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._sequences: dict[tuple[int, str, int], list[tuple[int, int, int]]] = {}
         self._producers = 0
         # what the broker does by itself runs in no client's context
         self.context = Context()
+        for topic in topics:
+            self.create_topic(topic, partitions)
+
+    def create_topic(self, topic: str, partitions: int) -> None:
+        self.topics[topic] = [Partition() for _ in range(partitions)]
+        self._waiting[topic] = []
 
     def group(self, name: str, topic: str) -> Group:
         group = self._groups.get((name, topic))
@@ -184,8 +199,11 @@ class SimulatedBroker:
     ) -> int:
         """Write a record batch of an idempotent producer; the offset of its first record.
 
-        Raises OutOfOrderSequenceNumber for what does not follow its last batch.
+        Raises MessageSizeTooLargeError, or OutOfOrderSequenceNumber for what does not follow its
+        last batch.
         """
+        if sum(map(size_of, records)) > self._record_bytes_max:
+            raise MessageSizeTooLargeError
         known = self._sequences.setdefault((producer, topic, partition), [])
         for first, count, offset in known:
             if (first, count) == (sequence, len(records)):

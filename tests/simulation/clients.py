@@ -12,22 +12,21 @@ from typing import Any, Final, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
+    ConsumerStoppedError,
     IllegalGenerationError,
     IllegalStateError,
     KafkaError,
     KafkaTimeoutError,
-    ProducerClosed,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
 
-from tests.simulation.broker import Publication, Record, SimulatedBroker, Unsent
+from tests.simulation.broker import Publication, Record, SimulatedBroker, Unsent, size_of
 from tests.simulation.group import Group
 
 logger = logging.getLogger(__name__)
 
 _RETRY_S: Final = 0.1
-_RECORD_OVERHEAD_BYTES: Final = 100
 
 
 class Place(NamedTuple):
@@ -71,11 +70,12 @@ class SimulatedBatch:
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> int | None:
         """None if there is no room."""
-        size = len(key or b"") + len(value or b"") + _RECORD_OVERHEAD_BYTES
+        record = (timestamp, key, value, tuple(headers))
+        size = size_of(record)
         if self.records and self._size + size > self._size_max:
             return None
         self._size += size
-        self.records.append((timestamp, key, value, tuple(headers)))
+        self.records.append(record)
         return self._size
 
     def record_count(self) -> int:
@@ -93,8 +93,10 @@ class _Sender:
 
     def __init__(self) -> None:
         self.tasks: dict[TopicPartition, asyncio.Task[None]] = {}
+        self.closed = False
 
     async def close(self) -> None:
+        self.closed = True
         tasks = list(self.tasks.values())
         for task in tasks:
             task.cancel()
@@ -153,15 +155,13 @@ class SimulatedProducer(_Client):
         return await (await self.send(*arguments, **options))
 
     def _enqueue(self, place: TopicPartition, batch: list[Unsent]) -> "asyncio.Future[Place]":
-        if self._closed:
-            raise ProducerClosed
         sequence = self._sequences.get(place, 0)
         self._sequences[place] = sequence + len(batch)
         sent: asyncio.Future[Place] = self._loop.create_future()
         queue = self._queues.setdefault(place, deque())
         queue.append(_Sending(batch, sequence, sent))
         sending = self._sender.tasks.get(place)
-        if sending is None or sending.done():
+        if not self._sender.closed and (sending is None or sending.done()):
             self._sender.tasks[place] = asyncio.create_task(self._send_all(place, queue))
         return sent
 
@@ -326,6 +326,8 @@ class SimulatedConsumer(_Client):
         self, *places: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Record]]:
         """Records of what is assigned and not paused; {} once it is closed, or time is up."""
+        if self._closed:
+            raise ConsumerStoppedError
         deadline = self._loop.time() + timeout_ms / 1000
         while not self._closed:
             if self._reassigning is not None:
