@@ -9,7 +9,9 @@ AuditError
 ├── CheckpointError           no checkpoint could be made, or it can't be used
 │   ├── CheckpointMalformedError  a file or a note that is none
 │   └── HistoryChangedError       the log is not the one that was signed before
-└── CheckpointRunningError    another one is being made in this database
+├── CheckpointRunningError    another one is being made in this database
+└── BundleError               there is nothing to bundle, or no place to put it
+    └── BundleTooLargeError       it is more than one file can hold
 """
 
 
@@ -71,3 +73,15 @@ class CheckpointRunningError(AuditError):
     """Another one is being made in this database."""
 
     code = "checkpoint_running"
+
+
+class BundleError(AuditError):
+    """There is nothing to bundle, or no place to put it."""
+
+    code = "bundle"
+
+
+class BundleTooLargeError(BundleError):
+    """It is more than one file can hold."""
+
+    code = "bundle_too_large"

@@ -2,6 +2,7 @@
 
 import typer
 
+from cli.audit import audit
 from cli.checkpoint import checkpoint
 from cli.commands import Commands
 from cli.dead_letters import dead_letters
@@ -62,6 +63,7 @@ app.add_typer(keys, name="keys", rich_help_panel=_ADMIT)
 app.command(rich_help_panel=_OPERATE)(status)
 app.command(rich_help_panel=_OPERATE)(verify)
 app.command(rich_help_panel=_OPERATE)(checkpoint)
+app.command(rich_help_panel=_OPERATE)(audit)
 app.command(rich_help_panel=_OPERATE)(migrate)
 app.command(rich_help_panel=_OPERATE)(rebuild)
 app.command(rich_help_panel=_OPERATE)(roll_forward)

@@ -43,7 +43,7 @@ async def build_tree(connection: Connection, shard: int, size: int) -> WalletTre
     await connection.execute(QUERIES["drop_tiles"], shard, size)
     tree = await _store(connection, shard, size, leaves)
     await connection.execute(QUERIES["complete_tree"], shard, size, tree.wallets, tree.root)
-    await connection.execute(QUERIES["drop_old_trees"], shard, TREES_KEPT_MAX)
+    await connection.execute(QUERIES["drop_old_trees"], shard, TREES_KEPT_MAX, size)
     return tree
 
 

@@ -61,10 +61,10 @@ INSERT INTO wallet_trees (shard, size, wallets, root) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING;
 
 -- name: drop_old_trees
--- Keep the newest trees of a shard, so that they don't add up.
+-- Keep the newest trees of a shard, so that they don't add up, and the one that was just made.
 WITH old AS (
     DELETE FROM wallet_trees
-     WHERE shard = $1
+     WHERE shard = $1 AND size <> $3
        AND size NOT IN (SELECT size FROM wallet_trees WHERE shard = $1
                          ORDER BY size DESC LIMIT $2)
     RETURNING size
