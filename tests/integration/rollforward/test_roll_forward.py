@@ -1,15 +1,13 @@
 """After a restore, what was published keeps its outcome, its time and its position."""
 
-from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
 from api.install import install
 from engine.settings import Settings
 from projections.verification import verify
-from tests.support.databases import connection_to
-from tests.support.engines import Service, service
-from tests.support.payloads import create, credit, debit, topup
+from tests.support.engines import service
+from tests.support.payloads import create, debit, topup
 from tests.support.restore_points import copied, log_rows
 from tests.support.topics import TopicNames, create_topics
 from tests.support.wallet_command import run
