@@ -15,8 +15,11 @@ AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.TransactionTimeoutError,
+    # of the moment, whatever the statement: a deadlock, a lock that was not free in time
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
 )
-"""The database can't be reached, or does not answer: trying again later may help."""
+"""The database can't be reached, or does not answer now: trying again later may help."""
 
 _REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
