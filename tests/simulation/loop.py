@@ -103,26 +103,19 @@ class SimulatedTask(asyncio.Task):  # type: ignore[type-arg]
 
 
 class _Handle:
-    __slots__ = ("_args", "_callback", "_context", "process", "when")
+    __slots__ = ("args", "callback", "context", "process")
 
-    def __init__(
-        self, callback: Any, args: tuple[Any, ...], context: Context, when: float = 0.0
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._context = context
+    def __init__(self, callback: Any, args: tuple[Any, ...], context: Context) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
         self.process: Process | None = _process_of(context, _PROCESS)
-        self.when = when
 
     def cancel(self) -> None:
-        self._callback = None
+        self.callback = None
 
     def cancelled(self) -> bool:
-        return self._callback is None
-
-    def run(self) -> None:
-        if self._callback is not None:
-            self._context.run(self._callback, *self._args)
+        return self.callback is None
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -168,7 +161,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> _Handle:
-        handle = _Handle(callback, args, context if context is not None else copy_context(), when)
+        handle = _Handle(callback, args, context if context is not None else copy_context())
         self._scheduled += 1
         heappush(self._timers, (when, self._scheduled, handle))
         return handle
@@ -203,14 +196,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return main.result()
 
     def _run(self, main: SimulatedTask) -> None:
-        ready, timers = self._ready, self._timers
+        ready, timers, shuffled, random = (
+            self._ready,
+            self._timers,
+            self.shuffled,
+            self._source.random,
+        )
         while not main.done():
             if not ready:
                 self._move_on(timers, ready)
-            if self.shuffled and len(ready) > 1 and self._source.random() < self.shuffled:
-                ready.rotate(-self._source.randrange(len(ready)))
+            elif shuffled and len(ready) > 1 and random() < shuffled:
+                ready.rotate(-int(random() * len(ready)))
             handle = ready.popleft()
-            process = handle.process
+            callback, process = handle.callback, handle.process
+            if callback is None:
+                continue
             if process is not None:
                 if process.dead:
                     continue
@@ -222,20 +222,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     process.kill()
                     continue
             self.callbacks += 1
-            handle.run()
+            handle.context.run(callback, *handle.args)
             if self._failure is not None:
                 raise self._failure
 
     def _move_on(self, timers: list[tuple[float, int, _Handle]], ready: "deque[_Handle]") -> None:
-        while timers and timers[0][2].cancelled():
-            heappop(timers)
-        if not timers:
+        while timers:
+            when, _, handle = heappop(timers)
+            if handle.callback is None:
+                continue
+            if when > self._now:
+                self._now = when
+            ready.append(handle)
+            if not timers or timers[0][0] > when:
+                return
+        if not ready:
             raise DeadlockError("nothing is left to run, and the run has not ended")
-        self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
-            handle = heappop(timers)[2]
-            if not handle.cancelled():
-                ready.append(handle)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.unhandled.append(context)

@@ -20,8 +20,8 @@ COMMANDS_MIN = 300
 FAULTS_MIN = 5
 _COMMANDS_MAX = 360
 _FAULTS_MAX = 14
-_SENDING_MS = (8_000, 30_000)
-_QUIET_AFTER_MS = 3_000
+_SENDING_MS = (3_000, 10_000)
+_QUIET_AFTER_MS = 500
 
 FaultKind = Literal[
     "crash",
@@ -151,7 +151,7 @@ def _draw_fault(source: Random, kind: FaultKind, sending_ms: int) -> Fault:
         kind=kind,
         at_ms=source.randint(200, sending_ms),
         target=source.randrange(WORKERS),
-        length_ms=source.choice((1, 50, 300, 1_500, 4_000, 12_000)),
+        length_ms=source.choice((1, 20, 100, 300, 700, 1_500, 3_000, 5_000)),
         size=_draw_size(source, kind),
     )
 

@@ -22,6 +22,7 @@ from tests.simulation.plan import Rates
 EVENTS_TOPIC: Final = "wallet.events"
 _APPENDS: Final = ("append", "advance", "commit")
 _FAILURES: Final = (serialization_failure, lock_timeout, query_canceled)
+_NEVER_REFUSED: Final = ("connect", "begin", "rollback", "listen", "set")
 _LATE_S: Final = (0.01, 0.1, 1.0, 6.0)
 
 
@@ -76,7 +77,7 @@ class Trouble:
     def request(self, what: str) -> float:
         rates, here = self._rates, self._here()
         if here is not None:
-            if here.statements and what != "connect":
+            if here.statements and what not in _NEVER_REFUSED:
                 failure = _FAILURES[here.statements.pop(0)]
                 raise failure()
             if here.appends and what in _APPENDS:
@@ -86,12 +87,12 @@ class Trouble:
                 if size == 0:
                     raise lost()
                 self._commits_unknown += size == 1
-        if what not in ("connect", "rollback") and self._hits(
-            "statement_failed", rates.statement_failed
-        ):
-            failure = self._source.choice((*_FAILURES, lost))
+        if self._hits("statement_failed", rates.statement_failed):
+            failure = lost if what in _NEVER_REFUSED else self._source.choice((*_FAILURES, lost))
             raise failure()
-        seconds = 0.002 * self._random()
+        # most go at once: each way costs the simulation more than many a statement
+        draw = self._random()
+        seconds = 0.01 * (draw - 0.7) if draw > 0.7 else 0.0
         if self._hits("statement_slow", rates.statement_slow):
             seconds += self._source.choice(_LATE_S)
         return seconds
@@ -106,7 +107,8 @@ class Trouble:
         if self._hits("statement_failed", rates.statement_failed):
             failure = self._source.choice(_FAILURES)
             raise failure()
-        seconds = 0.002 * self._random()
+        draw = self._random()
+        seconds = 0.006 * (draw - 0.5) if draw > 0.5 else 0.0
         if self.disk_slow_until > self._loop.time():
             seconds += self.disk_slow_s * self._random()
         if self._hits("statement_slow", rates.statement_slow):
