@@ -156,7 +156,12 @@ class SimulatedConnection:
     async def _exchange(self, query: str, args: Sequence[Any], deadline: float | None) -> Rows:
         trouble = self._database.trouble
         what, submit = self._understand(query, args)
-        if seconds := trouble.request(what):
+        try:
+            seconds = trouble.request(what)
+        except asyncpg.PostgresError:
+            self._session.refused()
+            raise
+        if seconds:
             await self._travel(seconds, deadline)
         while (before := self._session.under_way()) is not None:
             # what was given up is still being finished

@@ -83,10 +83,11 @@ def append(transaction: Transaction, conditions: Sequence[Condition], *arguments
     if not all(condition(row, arguments, clock) for condition in conditions):
         return [_count((0,))]
     transaction.lock(("shards", shard))
-    _append_entries(transaction, shard, from_position, now, *arguments[11:16])
-    _change_due(transaction, shard, *arguments[16:20])
-    _append_dead_letters(transaction, shard, now, *arguments[20:25])
+    # in the order that the server has been seen to do it, which tells what is refused first
     _append_forwards(transaction, shard, *arguments[25:28])
+    _append_dead_letters(transaction, shard, now, *arguments[20:25])
+    _change_due(transaction, shard, *arguments[16:20])
+    _append_entries(transaction, shard, from_position, now, *arguments[11:16])
     transaction.set_shard(
         replace(
             row,
@@ -117,8 +118,8 @@ def _append_entries(
     if not data:
         return
     _check_text(wallet_ids, types)
-    if transaction.has_changes:
-        raise SimulationDefectError("entries after other changes of a transaction")
+    if transaction.pending.setdefault(("log", shard), data) is not data:
+        raise SimulationDefectError("two appends in one transaction are not simulated")
     tables = transaction.database.tables[shard]
     rows = [
         StoredRow(shard, place, wallet_id, version, command_id, kind, now, entry)
@@ -142,6 +143,8 @@ def _change_due(
         tables = transaction.database.tables[shard]
         added = list(zip(added_at, added_wallets, strict=True))
         removed = list(zip(removed_at, removed_wallets, strict=True))
+        if not set(added).isdisjoint(removed):
+            raise SimulationDefectError("what is added and removed at once is left open")
         transaction.change(lambda: tables.change_due(added, removed))
 
 

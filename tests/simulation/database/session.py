@@ -14,6 +14,7 @@ from tests.simulation.database.errors import (
     CommitWithoutReplyError,
     SimulationDefectError,
     failed_transaction,
+    lock_timeout,
     lost,
     query_canceled,
     transaction_timeout,
@@ -59,7 +60,7 @@ class Session:
         if self._transaction is not None:
             raise SimulationDefectError("BEGIN inside of a transaction is not simulated")
         self._transaction = self._new_transaction()
-        self._timer = self.time_out_transaction(self._time_out)
+        self._timer = self.time_out("transaction_timeout", self._time_out)
 
     def roll_back(self) -> None:
         transaction, self._transaction = self._transaction, None
@@ -77,6 +78,11 @@ class Session:
             transaction.roll_back()
             return ()
         return self._start(_Running(self, transaction, "commit"))
+
+    def refused(self) -> None:
+        """A statement failed before it began: a transaction can only be rolled back now."""
+        if self._transaction is not None:
+            self._transaction.failed = True
 
     def submit(
         self, statement: Statement, arguments: Sequence[Any]
@@ -142,10 +148,11 @@ class Session:
             running.fail(lost())
         self.roll_back()
         self.database.sessions.discard(self)
+        self.database.lose_client(self)
 
-    def time_out_transaction(self, expired: Any) -> asyncio.TimerHandle | None:
-        """Have `expired` called when `transaction_timeout` has passed."""
-        seconds = _seconds(self.settings.get("transaction_timeout", "0"))
+    def time_out(self, setting: str, expired: Any) -> asyncio.TimerHandle | None:
+        """Have `expired` called when the time of the setting has passed."""
+        seconds = _seconds(self.settings.get(setting, "0"))
         return self.call_later(seconds, expired) if seconds else None
 
     def call_later(self, seconds: float, call: Any) -> asyncio.TimerHandle:
@@ -170,6 +177,7 @@ class _Running:
         "_arguments",
         "_commits",
         "_committing",
+        "_patience",
         "_reply",
         "_row",
         "_session",
@@ -202,6 +210,7 @@ class _Running:
         self._row: Hashable = None
         self._reply: asyncio.Future[Rows] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self.done = False
         self.rows: Rows = ()
         self.error: Exception | None = None
@@ -209,18 +218,22 @@ class _Running:
     def wait_for_it(self) -> "asyncio.Future[Rows]":
         self._reply = asyncio.get_running_loop().create_future()
         if self._commits and not self._committing:
-            self._timer = self._session.time_out_transaction(self._time_out)
+            self._timer = self._session.time_out("transaction_timeout", self._time_out)
         return self._reply
 
     def go_on(self) -> None:
         """Run the statement, again if it had to wait, and commit."""
         self._row = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         if self._statement is not None:
             try:
                 self.rows = self._statement.run(self._transaction, self._arguments)
             except LockWaitError as wait:
                 self._row = wait.row
                 self._session.database.locks.wait(wait.row, self.go_on)
+                self._patience = self._session.time_out("lock_timeout", self._give_up)
                 return
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 self.fail(error)
@@ -273,6 +286,8 @@ class _Running:
         self._stop_timer()
         if self._row is not None:
             self._session.database.locks.give_up(self._row, self.go_on)
+        if self._patience is not None:
+            self._patience.cancel()
         if self._commits:
             self._transaction.roll_back()
         else:
@@ -286,6 +301,9 @@ class _Running:
     def cancel(self) -> None:
         if not self._committing:
             self.fail(query_canceled())
+
+    def _give_up(self) -> None:
+        self.fail(lock_timeout())
 
     def _time_out(self) -> None:
         session = self._session

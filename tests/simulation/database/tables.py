@@ -98,8 +98,5 @@ class ShardTables:
     def change_due(
         self, added: Iterable[tuple[datetime, str]], removed: Iterable[tuple[datetime, str]]
     ) -> None:
-        """As one statement does it: what it adds, it does not see when it removes."""
-        before = set(self.due)
-        kept = before.difference(removed)
-        kept.update(place for place in added if place not in before)
-        self.due = sorted(kept)
+        """Take in and take out; the same row in both is more than a statement should be asked for."""
+        self.due = sorted(set(self.due).difference(removed).union(added))

@@ -35,6 +35,11 @@ class RowLocks:
             raise LockWaitError(row)
         transaction.locked.add(row)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for any row."""
+        return sum(map(len, self._waiting.values()))
+
     def wait(self, row: Hashable, go_on: Callable[[], None]) -> None:
         """Have `go_on` called once the row may be free."""
         self._waiting.setdefault(row, deque()).append(go_on)
@@ -111,12 +116,12 @@ class Transaction:
         self._changes.append(change)
 
     def commit(self) -> None:
-        """Let everybody see the changes, then free the rows."""
+        """Let everybody see the changes, then free the rows: whoever waited may go on at once."""
         undo = [change() for change in self._changes]
         if self._changes:
             self._database.written(undo, flushed=self._waits_for_disk)
-        self._database.locks.release(self)
         self._database.tell_of(self)
+        self._database.locks.release(self)
 
     def roll_back(self) -> None:
         self._changes.clear()
