@@ -83,8 +83,7 @@ class Suffix:
         if ahead is not None:
             raise TopicTooShortError(
                 f"{self._topic}, partition {shard} has no entry {self.position} of shard"
-                f" {shard}, which comes next, but has entry {ahead.position} at offset"
-                f" {ahead.offset}: {self._lacking(ahead)} {self._remedy(ahead)}"
+                f" {shard}, which comes next: {self._instead(ahead)} {self._remedy(ahead)}"
             )
         inside = self._rules.inside_command
         if inside is not None:
@@ -95,10 +94,14 @@ class Suffix:
                 f" after {to_text(inside.occurred_at)}."
             )
 
-    def _lacking(self, ahead: Published) -> str:
-        if ahead.position - self.position == 1:
-            return "the entry between is nowhere."
-        return f"the {ahead.position - self.position:,} entries between are nowhere."
+    def _instead(self, ahead: Published) -> str:
+        between = ahead.position - self.position
+        if between == 0:
+            return f"it stands at offset {ahead.offset} alone, before the one that it follows."
+        nowhere = (
+            "the entry between is" if between == 1 else f"the {between:,} entries between are"
+        )
+        return f"it has entry {ahead.position} at offset {ahead.offset}, and {nowhere} nowhere."
 
     def _remedy(self, ahead: Published) -> str:
         try:
