@@ -1,0 +1,103 @@
+"""Runs many seeds on all cores, and tells how it goes."""
+
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import count
+
+from tests.simulation.plan import Plan
+from tests.simulation.runs import Outcome, run
+
+_TELL_EVERY_S = 1.0
+_SEEDS_AT_ONCE = 4
+
+
+class Tally:
+    """What has been run so far."""
+
+    def __init__(self) -> None:
+        self.seeds = 0
+        self.commands = 0
+        self.faults: Counter[str] = Counter()
+        self.failed: list[Outcome] = []
+        self._began = time.monotonic()
+        self._told = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.commands += outcome.commands
+        self.faults.update(outcome.faults)
+        if outcome.kind is not None:
+            self.failed.append(outcome)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._began
+
+    def line(self) -> str:
+        """One line that says how far and how fast."""
+        seconds = max(self.elapsed_s, 0.001)
+        faults = ", ".join(f"{kind} {number:,}" for kind, number in sorted(self.faults.items()))
+        return (
+            f"{self.seeds:,} seeds ({self.seeds / seconds:.1f}/s), {self.commands:,} commands"
+            f" ({self.commands / seconds:,.0f}/s), {len(self.failed)} failed; faults: {faults}"
+        )
+
+    def tell(self) -> None:
+        """Rewrite the line on a terminal; elsewhere print one now and then."""
+        every_s = _TELL_EVERY_S if sys.stderr.isatty() else 20 * _TELL_EVERY_S
+        if self.elapsed_s - self._told >= every_s:
+            self._told = self.elapsed_s
+            end = "\r" if sys.stderr.isatty() else "\n"
+            print(self.line(), end=end, file=sys.stderr, flush=True)
+
+
+def run_seed(seed: int, without: str | None = None) -> Outcome:
+    """Run the plan of a seed."""
+    return run(Plan.draw(seed), without=without)
+
+
+def outcomes(
+    seeds: Iterable[int], *, without: str | None = None, processes: int | None = None
+) -> Iterator[Outcome]:
+    """Run seeds on all cores (or in this process, if `processes` is 1), as they come to an end."""
+    work = partial(run_seed, without=without)
+    if processes == 1:
+        yield from map(work, seeds)
+        return
+    # forked: each has the same hash seed, without which sets have another order
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        yield from pool.imap_unordered(work, seeds, chunksize=_SEEDS_AT_ONCE)
+
+
+def campaign(
+    seeds: Iterable[int], *, minutes: float | None, processes: int | None, failures_max: int
+) -> Tally:
+    """Run seeds until there are no more, the time is up, or enough have failed."""
+    tally = Tally()
+    for outcome in outcomes(seeds, processes=processes):
+        tally.add(outcome)
+        if outcome.kind is not None:
+            print(told(outcome), flush=True)
+        tally.tell()
+        if minutes is not None and tally.elapsed_s > 60 * minutes:
+            break
+        if len(tally.failed) >= failures_max:
+            break
+    return tally
+
+
+def told(outcome: Outcome) -> str:
+    """A failed run, and the one command that does it again."""
+    return (
+        f"seed {outcome.seed}: {outcome.kind}: {outcome.text}\n"
+        f"    again: python -m tests.simulation --seed {outcome.seed}"
+    )
+
+
+def seeds_from(start: int) -> Iterator[int]:
+    """So many that only time ends them."""
+    return iter(count(start))
