@@ -199,7 +199,9 @@ class Lease:
             if self._idle and self._fenced_published < self._publisher.published:
                 return self._fence_published
             try:
-                await asyncio.wait_for(self._wake.wait(), _IDLE_S)
+                # not wait_for: up to Python 3.11 it can swallow a cancellation
+                async with asyncio.timeout(_IDLE_S):
+                    await self._wake.wait()
                 self._idle = False
             except TimeoutError:
                 self._idle = True

@@ -62,7 +62,8 @@ class Follower:
             on_looked()
             if not more:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), _REST_S)
+                    async with asyncio.timeout(_REST_S):
+                        await self._hurry.wait()
 
     async def _look_once(
         self, connection: asyncpg.Connection, on_moved: Callable[[int], None]

@@ -109,7 +109,8 @@ class _Outage:
         back_off_s = self._back_off_s
         self._back_off_s = min(2 * back_off_s, _BACK_OFF_S_MAX)
         try:
-            await asyncio.wait_for(stop.wait(), back_off_s)
+            async with asyncio.timeout(back_off_s):
+                await stop.wait()
         except TimeoutError:
             return
 

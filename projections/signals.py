@@ -43,7 +43,10 @@ class Signals:
         self._on_reader_waits()
         while not stop.is_set():
             try:
-                await asyncio.wait_for(self._wake.wait(), _POLL_S)
+                # not wait_for: up to Python 3.11 it can swallow a cancellation, and then whoever
+                # waits for the end of this waits for ever
+                async with asyncio.timeout(_POLL_S):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
