@@ -127,6 +127,9 @@ class World:
                 except DeadlockError as deadlock:
                     raise Violation("deadlock", str(deadlock)) from deadlock
                 finally:
+                    # what is let go of now has nothing more to tell
+                    self.trace = None
+                    logging.disable(logging.CRITICAL)
                     self.loop.close()
         finally:
             if collecting:
