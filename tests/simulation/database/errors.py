@@ -30,6 +30,15 @@ def lost() -> asyncpg.PostgresError:
     return asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
 
+def terminated(cause: asyncpg.PostgresError) -> asyncpg.PostgresError:
+    """The connection is gone, and the server said why."""
+    error = asyncpg.ConnectionDoesNotExistError(
+        f"connection was closed in the middle of operation: {cause}"
+    )
+    error.__cause__ = cause
+    return error
+
+
 def serialization_failure() -> asyncpg.PostgresError:
     return server_error("40001", "could not serialize access due to concurrent update")
 

@@ -139,7 +139,7 @@ class SimulatedDatabase:
 
         So are the last commits that did not wait for the disk, as far as no later one has.
         """
-        # before the clients hear of it, so that nothing that runs is finished
+        self.locks.forget_waiting()
         for session in sorted(self.sessions, key=lambda session: session.number):
             session.end()
         for connection in list(self.connections.values()):

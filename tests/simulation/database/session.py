@@ -17,6 +17,7 @@ from tests.simulation.database.errors import (
     lock_timeout,
     lost,
     query_canceled,
+    terminated,
     transaction_timeout,
 )
 from tests.simulation.database.rows import Record
@@ -161,7 +162,7 @@ class Session:
 
     def _time_out(self) -> None:
         if self._running is not None:
-            self._running.fail(transaction_timeout())
+            self._running.fail(terminated(transaction_timeout()))
         self.end()
 
     def _stop_timer(self) -> None:
@@ -307,7 +308,7 @@ class _Running:
 
     def _time_out(self) -> None:
         session = self._session
-        self.fail(transaction_timeout())
+        self.fail(terminated(transaction_timeout()))
         session.end()
 
     def _stop_timer(self) -> None:

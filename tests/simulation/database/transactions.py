@@ -50,6 +50,10 @@ class RowLocks:
         if waiting is not None and go_on in waiting:
             waiting.remove(go_on)
 
+    def forget_waiting(self) -> None:
+        """Nobody goes on: the server is gone."""
+        self._waiting.clear()
+
     def release(self, transaction: "Transaction") -> None:
         """Free all rows of the transaction; the first in each queue goes on."""
         locked, transaction.locked = transaction.locked, set()
