@@ -21,7 +21,7 @@ class Connection:
 @pytest.mark.parametrize("steps", range(6))
 async def test_telling_ends_when_cancelled_at_the_very_moment_of_a_hint(steps: int) -> None:
     """Who ends it waits for its end: a cancellation that is lost stops the projector for good."""
-    signals = Signals(lambda: None, lambda: None)
+    signals = Signals(lambda: None)
     telling = asyncio.create_task(signals.run(Connection(), asyncio.Event()))
     await asyncio.sleep(0.01)
     signals.model_moved(0)
