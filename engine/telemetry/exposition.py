@@ -6,10 +6,12 @@ The thread answers while the event loop is busy or stuck, which is when somebody
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
+    Info,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
@@ -28,12 +30,15 @@ class MetricsPortError(SetupError):
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry with what is told of any process: memory, processor time, open files."""
+    """A registry with what is told of any process: release, memory, processor time, open files."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    Info("wallet_build", "The release that runs.", registry=registry).info(
+        {"version": version("wallet-engine")}
+    )
     return registry
 
 
