@@ -90,19 +90,30 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self._inspector = TopicInspector(settings)
         self._notifier = Notifier(settings)
         self._closing = False
+        self._undelivered: set[int] = set()
 
     def background(self) -> Sequence[Coroutine[Any, Any, None]]:
         """What tells of decisions, and what commits offsets: each to run until cancelled."""
         return self._notifier.run(), self._commit_offsets()
 
     async def fetch(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
-        """The next records of any partitions, or none after a while."""
+        """The next records of any partitions, or none after a while.
+
+        Call it again only when they have been delivered: what has not been is fetched anew, since
+        a framework that failed on the last records of a partition would leave them undecided.
+        """
+        for partition in sorted(self._undelivered):
+            if (owner := self._owners.get(partition)) is not None:
+                logger.warning("not_delivered partition=%d: fetching it again", partition)
+                owner.fetch_again()
+        self._undelivered.clear()
         fetched = await consumer.getmany(
             timeout_ms=_POLL_MS, max_records=self._settings.batch_commands_max
         )
         if not fetched:
             # a client that is closing answers at once, and must not keep the loop to itself
             await asyncio.sleep(0)
+        self._undelivered.update(place.partition for place in fetched)
         return tuple(chain.from_iterable(fetched.values()))
 
     async def deliver(self, records: Sequence[ConsumerRecord]) -> None:
@@ -113,6 +124,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
                 batch = list(delivered)
                 self._observer.delivered(partition, batch)
                 owner.deliver(batch)
+            self._undelivered.discard(partition)
 
     async def give_up(self) -> None:
         """Finish what is being appended, and give up the shards, in a few seconds at most."""

@@ -135,6 +135,10 @@ class Lease:
             self._flow.pause()
             self._judging = asyncio.create_task(self._judge())
 
+    def fetch_again(self) -> None:
+        """Have fetched anew what was fetched and has not been delivered."""
+        self._flow.seek(self._placement.expected)
+
     async def _judge(self) -> None:
         try:
             await self._placement.judge(self._flow.beginning_offset)

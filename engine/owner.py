@@ -66,6 +66,11 @@ class ShardOwner:
         if self._lease is not None:
             self._lease.deliver(records)
 
+    def fetch_again(self) -> None:
+        """Go back to where the lease, if there is one, goes on."""
+        if self._lease is not None:
+            self._lease.fetch_again()
+
     async def stop(self) -> None:
         """End within a few seconds, whether or not the database answers."""
         self._stopping = True

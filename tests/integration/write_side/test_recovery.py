@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from engine.assignment import Assignment
 from engine.log import ShardLog
+from engine.owner import ShardOwner
 from engine.placement import Placement
 from tests.support.engines import Service
 from tests.support.payloads import create, debit, topup
@@ -75,11 +76,38 @@ async def test_a_failed_look_up_is_made_up_for(
     await assert_all_decided_once(running)
 
 
-@pytest.mark.parametrize("guarded", [True, False])
-async def test_a_delivery_that_the_framework_swallowed_is_fetched_again(
-    running: Service, monkeypatch: pytest.MonkeyPatch, guarded: bool
+def place_anywhere(placement: Placement, _: int, last: int) -> str:
+    placement.expected = last + 1
+    return "accept"
+
+
+async def test_the_last_delivery_of_a_partition_is_not_left_undecided(
+    running: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The subscriber's position is past it: only where the next one begins tells of it."""
+    """No later one comes whose beginning would tell of it."""
+    working = Assignment.deliver
+    swallowed: list[int] = []
+
+    async def failing(self: Assignment, records: Any) -> None:
+        if not swallowed:
+            swallowed.extend(record.offset for record in records)
+            raise ConnectionResetError("as if the parser had failed")
+        await working(self, records)
+
+    monkeypatch.setattr(Assignment, "deliver", failing)
+    async with running.engine():
+        await running.send_commands(create(W), wallet_id=W)
+        await running.decided()
+    assert swallowed == [0]
+    assert len(await running.entries()) == 1
+
+
+@pytest.mark.parametrize("guards", [{"undelivered"}, {"start"}, set()])
+async def test_a_delivery_that_the_framework_swallowed_is_fetched_again(
+    running: Service, monkeypatch: pytest.MonkeyPatch, guards: set[str]
+) -> None:
+    """The subscriber's position is past it: what was not delivered is known, and where the next
+    one begins tells of it as well."""
     working = Assignment.deliver
     swallowed: list[int] = []
 
@@ -90,13 +118,15 @@ async def test_a_delivery_that_the_framework_swallowed_is_fetched_again(
         await working(self, records)
 
     monkeypatch.setattr(Assignment, "deliver", failing)
-    if not guarded:
-        monkeypatch.setattr(Placement, "place", lambda *_: "accept")
+    if "start" not in guards:
+        monkeypatch.setattr(Placement, "place", place_anywhere)
+    if "undelivered" not in guards:
+        monkeypatch.setattr(ShardOwner, "fetch_again", lambda _: None)
     await load(running)
     async with running.engine(batch_commands_max=10):
         await running.decided()
     assert swallowed
-    if guarded:
+    if guards:
         await assert_all_decided_once(running)
     else:
         assert len(await running.entries()) == COUNT + 1 - len(swallowed)
