@@ -7,7 +7,7 @@ claim reads the row and begins anew.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Protocol
@@ -268,7 +268,7 @@ class Lease:
         in_flight = {} if self._decided is None else self._decided.outcomes
         unlooked = self._foresight.expects_no_repeat(len(intake.commands))
         recorded = {} if unlooked else await self._repeats(intake.commands, in_flight)
-        states = await self._states({received.command.wallet_id for received in intake.commands})
+        states = await self._states(received.command.wallet_id for received in intake.commands)
         recorded |= await self._recorded(
             [
                 received.conflict_id
@@ -344,7 +344,7 @@ class Lease:
     async def _decide_due(self) -> None:
         self._due = False
         due = await self._log.read_due(self._now(), self._due_max)
-        states = await self._states({wallet_id for _, wallet_id in due})
+        states = await self._states(wallet_id for _, wallet_id in due)
         deciding = self._deciding(states, {}, {})
         expired = set()
         for wallet_id in states:
@@ -364,8 +364,8 @@ class Lease:
         deciding = self._deciding({}, {}, {})
         await self._hand_over(deciding.finish(self._tip.offset, self._tip.last_record), ())
 
-    async def _states(self, wallet_ids: set[str]) -> dict[str, Wallet | None]:
-        """Every wallet as the last decided batch left it.
+    async def _states(self, wallet_ids: Iterable[str]) -> dict[str, Wallet | None]:
+        """Every wallet as the last decided batch left it, in the order in which they are named.
 
         The batch under way comes before the cache, and the cache before what is loaded: a look-up
         may have been answered before that batch was committed.
@@ -373,7 +373,7 @@ class Lease:
         undecided = {} if self._decided is None else self._decided.wallets
         states: dict[str, Wallet | None] = {}
         missing: list[str] = []
-        for wallet_id in wallet_ids:
+        for wallet_id in dict.fromkeys(wallet_ids):
             wallet = undecided.get(wallet_id) or self._cache.get(wallet_id)
             states[wallet_id] = wallet
             if wallet is None:
