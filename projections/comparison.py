@@ -2,19 +2,23 @@
 
 `wallets` and `lots` change in place, so their rows are taken out in one short snapshot together
 with their checkpoint, and compared when the replay is there. `transactions` and `postings` only
-grow: what is below their checkpoint is compared page by page as the replay passes.
+grow: what is below their checkpoint is compared page by page as the replay passes. What has to be
+kept meanwhile is in a spool.
 
-    comparison = await ShardComparison.freeze(connection, shard, await live_sources(connection))
+    sources = await live_sources(connection)
+    comparison = await ShardComparison.freeze(connection, shard, sources, spool)
     async for page in read_shard(connection, shard, 0, comparison.stop):
         differences = await comparison.take_in(connection, [decode_entry(r["data"]) for r in page])
     differences = comparison.finish()
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from engine.replay import read_entry, read_shard
@@ -30,12 +34,17 @@ from projections.expected import (
     transaction_row,
 )
 from projections.models import PROJECTIONS, Projection
+from projections.spool import Spool
 from schemas.entries import Entry
 
 Row = WalletRow | LotRow | TransactionRow | PostingRow
 
 _QUERIES = load_queries(Path(__file__).parent / "sql" / "comparison.sql")
 _PAGE_ENTRIES: Final = 2_000
+_DIFFERENCES_MAX: Final = 1_000
+
+_pack = msgspec.msgpack.encode
+_unpack = msgspec.msgpack.decode
 
 
 class Source(NamedTuple):
@@ -82,13 +91,16 @@ class _Kind(NamedTuple):
     added: Callable[[Entry], Iterable[Row]] = lambda _: ()
     grows: bool = False
 
-    def read(self, record: asyncpg.Record) -> Row:
+    def read(self, record: Mapping[str, Any]) -> Row:
         values = dict(record)
         if "metadata" in values:
             values["metadata"] = comparable_metadata(values["metadata"])
         return self.row(**values)
 
-    def key_of(self, row: Row) -> tuple[object, ...]:
+    def thaw(self, data: bytes) -> Row:
+        return self.read(_unpack(data))
+
+    def key_of(self, row: Row) -> tuple[Any, ...]:
         return tuple(getattr(row, name) for name in self.key)
 
 
@@ -105,34 +117,47 @@ _KINDS: Final[dict[str, _Kind]] = {
 }
 
 
-class _FrozenState(NamedTuple):
+class FrozenModel(Struct, frozen=True):
+    """A generation of a read model, and how far it had come."""
+
     model: str
+    generation: int
     position: int
-    rows: list[Row]
 
 
-class _Growing(NamedTuple):
-    source: Source
+class Comparing(Struct, kw_only=True):
+    """Where a comparison stands: entries below `position` are in; `states` are still to come."""
+
+    stop: int
     position: int
+    states: list[FrozenModel]
+    growing: list[FrozenModel]
 
 
 class ShardComparison:
-    """One pass over a shard's entries, from the first up to `stop`, in pages of any size."""
+    """One pass over a shard's entries, from the first up to `stop`, in pages of any size.
 
-    def __init__(
-        self, shard: int, states: Sequence[_FrozenState], growing: Sequence[_Growing]
-    ) -> None:
-        self.expected = ExpectedShard(shard)
-        positions = [model.position for model in states] + [model.position for model in growing]
-        self.stop = max(positions, default=0)
+    `at` says where it stands; with that and its spool it can be taken up again.
+    """
+
+    def __init__(self, shard: int, spool: Spool, at: Comparing) -> None:
+        self.at = at
+        self.expected = ExpectedShard(shard, spool)
         self._shard = shard
-        self._position = 0
-        self._states = sorted(states, key=lambda state: state.position)
-        self._growing = growing
+        self._spool = spool
+
+    @property
+    def stop(self) -> int:
+        """How many entries have to be taken in."""
+        return self.at.stop
 
     @classmethod
     async def freeze(
-        cls, connection: asyncpg.Connection, shard: int, sources: Sequence[Source]
+        cls,
+        connection: asyncpg.Connection,
+        shard: int,
+        sources: Sequence[Source],
+        spool: Spool,
     ) -> "ShardComparison":
         """Take the checkpoints, and the rows of what changes in place, in one short snapshot."""
         states, growing = [], []
@@ -142,24 +167,31 @@ class ShardComparison:
                 position = await connection.fetchval(
                     _QUERIES["checkpoint"], name, generation, shard
                 )
+                frozen = FrozenModel(name, generation, position or 0)
                 if _KINDS[name].grows:
-                    growing.append(_Growing(source, position or 0))
+                    growing.append(frozen)
                 else:
-                    rows = await _read_rows(connection, source, shard)
-                    states.append(_FrozenState(name, position or 0, rows))
-        return cls(shard, states, growing)
+                    await _take_out(connection, source, shard, spool)
+                    states.append(frozen)
+        at = Comparing(
+            stop=max((model.position for model in states + growing), default=0),
+            position=0,
+            states=sorted(states, key=lambda model: model.position),
+            growing=growing,
+        )
+        return cls(shard, spool, at)
 
     async def take_in(
         self, connection: asyncpg.Connection, entries: Sequence[Entry]
     ) -> list[Difference]:
-        """Go on over the next entries; what differs on the way."""
-        first = self._position
+        """Go on over the next entries; what differs on the way, up to a bound for each model."""
+        first = self.at.position
         found: list[Difference] = []
         for entry in entries:
             found += self._compare_states(entry.position)
             self.expected.apply(entry)
-            self._position = entry.position + 1
-        for growing in self._growing:
+            self.at.position = entry.position + 1
+        for growing in self.at.growing:
             found += await self._compare_page(connection, growing, first, entries)
         return found
 
@@ -169,26 +201,29 @@ class ShardComparison:
 
     def _compare_states(self, position: int) -> list[Difference]:
         found: list[Difference] = []
-        while self._states and self._states[0].position <= position:
-            state = self._states.pop(0)
-            rows = _KINDS[state.model].state(self.expected)
-            found += _differences(state.model, self._shard, rows, state.rows)
+        while self.at.states and self.at.states[0].position <= position:
+            model = self.at.states.pop(0).model
+            expected = _KINDS[model].state(self.expected)
+            rows = map(_KINDS[model].thaw, self._spool.rows(f"frozen_{model}").values())
+            # if each row is wrong, the first so many tell as much as all of them
+            found += islice(_merged(model, self._shard, expected, rows), _DIFFERENCES_MAX)
         return found
 
     async def _compare_page(
         self,
         connection: asyncpg.Connection,
-        growing: _Growing,
+        growing: FrozenModel,
         first: int,
         entries: Sequence[Entry],
     ) -> list[Difference]:
-        stop = min(self._position, growing.position)
+        stop = min(self.at.position, growing.position)
         if stop <= first:
             return []
-        name = growing.source.projection.name
+        name = growing.model
         added = _KINDS[name].added
         expected = (row for entry in entries if entry.position < stop for row in added(entry))
-        rows = await _read_rows(connection, growing.source, self._shard, first, stop)
+        source = Source(PROJECTIONS[name], growing.generation)
+        rows = await _read_rows(connection, source, self._shard, first, stop)
         return list(_differences(name, self._shard, expected, rows))
 
 
@@ -209,34 +244,62 @@ async def compare_shard(
     on_entries: Callable[[int], None] = lambda _: None,
 ) -> AsyncGenerator[Difference, None]:
     """What differs in one shard, as it is found; `on_entries` hears how many entries were read."""
-    comparison = await ShardComparison.freeze(connection, shard, sources)
-    async for page in read_shard(connection, shard, 0, comparison.stop, _PAGE_ENTRIES):
-        entries = [read_entry(shard, row["data"]) for row in page]
-        for difference in await comparison.take_in(connection, entries):
+    with Spool() as spool:
+        comparison = await ShardComparison.freeze(connection, shard, sources, spool)
+        async for page in read_shard(connection, shard, 0, comparison.stop, _PAGE_ENTRIES):
+            entries = [read_entry(shard, row["data"]) for row in page]
+            for difference in await comparison.take_in(connection, entries):
+                yield difference
+            on_entries(len(entries))
+        for difference in comparison.finish():
             yield difference
-        on_entries(len(entries))
-    for difference in comparison.finish():
-        yield difference
+
+
+async def _take_out(
+    connection: asyncpg.Connection, source: Source, shard: int, spool: Spool
+) -> None:
+    name = source.projection.name
+    columns = ", ".join(_KINDS[name].row._fields)
+    query = f"SELECT {columns} FROM {source.projection.table(source.generation)} WHERE shard = $1"
+    frozen = spool.rows(f"frozen_{name}")
+    cursor = await connection.cursor(query, shard)
+    while records := await cursor.fetch(_PAGE_ENTRIES):
+        frozen.put(
+            (record["wallet_id"], record.get("lot", 0), _pack(dict(record))) for record in records
+        )
 
 
 async def _read_rows(
-    connection: asyncpg.Connection,
-    source: Source,
-    shard: int,
-    start: int | None = None,
-    stop: int | None = None,
+    connection: asyncpg.Connection, source: Source, shard: int, start: int, stop: int
 ) -> list[Row]:
     kind = _KINDS[source.projection.name]
     columns = ", ".join(kind.row._fields)
     table = source.projection.table(source.generation)
-    if start is None:
-        records = await connection.fetch(f"SELECT {columns} FROM {table} WHERE shard = $1", shard)
-    else:
-        records = await connection.fetch(
-            f"SELECT {columns} FROM {table} WHERE shard = $1 AND position >= $2 AND position < $3",
-            *(shard, start, stop),
-        )
-    return [kind.read(record) for record in records]
+    records = await connection.fetch(
+        f"SELECT {columns} FROM {table} WHERE shard = $1 AND position >= $2 AND position < $3",
+        *(shard, start, stop),
+    )
+    return [kind.read(dict(record)) for record in records]
+
+
+def _merged(
+    model: str, shard: int, expected: Iterable[Row], found: Iterable[Row]
+) -> Iterator[Difference]:
+    """As `_differences`, of rows that stand in the order of their keys, one at a time."""
+    key_of = _KINDS[model].key_of
+    ours, theirs = iter(expected), iter(found)
+    left, right = next(ours, None), next(theirs, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and key_of(left) < key_of(right)):
+            yield Difference(model, shard, left, None)
+            left = next(ours, None)
+        elif left is None or key_of(right) < key_of(left):
+            yield Difference(model, shard, None, right)
+            right = next(theirs, None)
+        else:
+            if left != right:
+                yield Difference(model, shard, left, right)
+            left, right = next(ours, None), next(theirs, None)
 
 
 def _differences(

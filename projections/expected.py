@@ -9,11 +9,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.decider import evolve
 from engine.wallet import Wallet
 from projections.errors import ReplayFailedError
+from projections.spool import Codec, Spool
 from schemas.commands import PRIORITY_DEFAULT
 from schemas.entries import Entry
 from schemas.events import (
@@ -25,6 +28,7 @@ from schemas.events import (
     WalletCreated,
     WrittenOff,
 )
+from schemas.money import AMOUNT_MAX
 
 Metadata = dict[str, tuple[str, object]]
 """Metadata that compares as JSON does: 5 equals 5.0, and true does not equal 1."""
@@ -108,22 +112,26 @@ class PostingRow(NamedTuple):
     amount: int
 
 
-class _Opened(Struct, gc=False):
+class _Opened(Struct, frozen=True, gc=False):
     wallet: Wallet
-    metadata: Metadata
+    metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
 
 
+_OPENED: Final = Codec[_Opened](
+    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Decoder(_Opened).decode,
+    lambda opened: 1 + len(opened.wallet.lots),
+)
+
+
 class ExpectedShard:
-    """One shard's wallets and lots after the entries applied so far.
+    """One shard's wallets and lots after the entries applied so far, which are in the spool."""
 
-    Memory grows with the wallets of the shard, not with its entries.
-    """
-
-    def __init__(self, shard: int) -> None:
+    def __init__(self, shard: int, spool: Spool) -> None:
         self.shard = shard
-        self._wallets: dict[str, _Opened] = {}
+        self._wallets = spool.map("expected_wallets", _OPENED)
 
     def wallet(self, wallet_id: str) -> Wallet | None:
         """Its state so far; None before it is created."""
@@ -143,17 +151,22 @@ class ExpectedShard:
                 f"Entry {entry.position} of shard {entry.shard} cannot follow the ones before it: "
                 f"{error} Run `wallet verify`."
             ) from error
+        if not abs(wallet.balance) <= AMOUNT_MAX:
+            raise ReplayFailedError(
+                f"After entry {entry.position} of shard {entry.shard} the balance does not fit 64 "
+                "bits. Run `wallet verify`."
+            )
         if opened is not None:
-            opened.wallet = wallet
-            opened.updated_at = entry.occurred_at
+            self._wallets[entry.wallet_id] = replace(
+                opened, wallet=wallet, updated_at=entry.occurred_at
+            )
         elif isinstance(event, WalletCreated):
-            metadata = comparable_metadata(event.metadata)
             self._wallets[entry.wallet_id] = _Opened(
-                wallet, metadata, entry.occurred_at, entry.occurred_at
+                wallet, event.metadata, entry.occurred_at, entry.occurred_at
             )
 
     def wallets(self) -> Iterator[WalletRow]:
-        """Rows of `wallets`, in the order of creation."""
+        """Rows of `wallets`, in the order of their ids."""
         for wallet_id, opened in self._wallets.items():
             wallet = opened.wallet
             yield WalletRow(
@@ -166,21 +179,21 @@ class ExpectedShard:
                 status=wallet.status,
                 balance=wallet.balance,
                 version=wallet.version,
-                metadata=opened.metadata,
+                metadata=comparable_metadata(opened.metadata),
                 created_at=opened.created_at,
                 updated_at=opened.updated_at,
             )
 
     def lots(self) -> Iterator[LotRow]:
-        """Rows of `lots`: what is left, and what is owed."""
+        """Rows of `lots`, in the order of wallet and lot: what is owed, and what is left."""
         for wallet_id, opened in self._wallets.items():
             wallet = opened.wallet
-            for lot in wallet.lots:
+            if wallet.owed:
+                yield LotRow(self.shard, wallet_id, OWED_LOT, -wallet.owed, None, PRIORITY_DEFAULT)
+            for lot in sorted(wallet.lots, key=lambda lot: lot.id):
                 yield LotRow(
                     self.shard, wallet_id, lot.id, lot.remaining, lot.expires_at, lot.priority
                 )
-            if wallet.owed:
-                yield LotRow(self.shard, wallet_id, OWED_LOT, -wallet.owed, None, PRIORITY_DEFAULT)
 
 
 def transaction_row(entry: Entry) -> TransactionRow | None:

@@ -1,6 +1,6 @@
 """The Merkle tree over a shard's log: entry n of the log is leaf n (RFC 6962, SHA-256)."""
 
-from engine.merkle.audit import TileCheck
+from engine.merkle.audit import TileCheck, depth_first
 from engine.merkle.errors import (
     EdgeLengthError,
     HashLengthError,
@@ -56,6 +56,7 @@ __all__ = [
     "Tiler",
     "TilesDisagreeError",
     "consistency_proof",
+    "depth_first",
     "edge_tiles",
     "inclusion_proof",
     "leaf_hash",

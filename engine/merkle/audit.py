@@ -1,23 +1,35 @@
 """Do the stored tiles come to one tree, and to which root?"""
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 from engine.merkle.errors import TileMissingError, TilesDisagreeError
-from engine.merkle.tiles import TILE_BYTES, Tile, TileId, split_hashes, tile_ids
-from engine.merkle.tree import HASH_BYTES, Frontier, root_of
+from engine.merkle.tiles import TILE_BYTES, TILE_WIDTH, Tile, TileId, edge_tiles, split_hashes
+from engine.merkle.tree import Frontier, root_of
+
+
+def depth_first(size: int) -> Iterator[TileId]:
+    """Every tile of a tree of `size` leaves: a full one follows its last child, partial ones last."""
+    for leaf in range(size // TILE_WIDTH):
+        level, index = 0, leaf
+        yield TileId(level, index)
+        while (index + 1) % TILE_WIDTH == 0:
+            level, index = level + 1, index // TILE_WIDTH
+            yield TileId(level, index)
+    yield from edge_tiles(size)
 
 
 class TileCheck:
     """Do the tiles of each level follow from the level below, and what tree do they come to?
 
-    Give it all tiles of a tree of `size` leaves, by level, then index, as they are read; what
-    was stored for a larger tree is cut. It holds one hash for each full tile of a level.
+    Give it all tiles of a tree of `size` leaves, `depth_first`, as they are read; what was stored
+    for a larger tree is cut. It holds at most 256 hashes for each level.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._awaited = tile_ids(size)
-        self._level = 0
-        self._below = b""
-        self._roots = bytearray()
+        self._awaited = depth_first(size)
+        self._below: defaultdict[int, list[bytes]] = defaultdict(list)
         self._peaks = b""
 
     def add(self, stored: Tile) -> None:
@@ -29,10 +41,9 @@ class TileCheck:
         if tile.id != awaited:
             raise TileMissingError(
                 f"Tile {awaited} should come next, and tile {tile.id} did: pass each tile once, "
-                "by level, then index; if it isn't stored, build the tiles anew from the log."
+                "in the order of `depth_first`; if it isn't stored, build the tiles anew from the "
+                "log."
             )
-        if tile.level != self._level:
-            self._level, self._below, self._roots = tile.level, bytes(self._roots), bytearray()
         if tile.level > 0:
             self._compare_with_below(tile)
         self._climb(tile)
@@ -48,11 +59,11 @@ class TileCheck:
         return Frontier.from_bytes(self._size, self._peaks)
 
     def _compare_with_below(self, tile: Tile) -> None:
-        start = tile.start * HASH_BYTES
-        computed = self._below[start : start + len(tile.hashes)]
-        if computed == tile.hashes:
+        computed = self._below.pop(tile.level - 1)
+        stored = split_hashes(tile.hashes)
+        if computed == stored:
             return
-        pairs = zip(split_hashes(computed), split_hashes(tile.hashes), strict=True)
+        pairs = zip(computed, stored, strict=True)
         offset = next(at for at, (below, here) in enumerate(pairs) if below != here)
         child = TileId(tile.level - 1, tile.start + offset)
         raise TilesDisagreeError(
@@ -63,7 +74,7 @@ class TileCheck:
     def _climb(self, tile: Tile) -> None:
         hashes = split_hashes(tile.hashes)
         if len(tile.hashes) == TILE_BYTES:
-            self._roots += root_of(hashes)
+            self._below[tile.level].append(root_of(hashes))
             return
         edge = Frontier()
         edge.extend(hashes)

@@ -3,8 +3,10 @@
 from projections.verification.errors import TopicsUnreachableError, VerificationError
 from projections.verification.findings import CHECKS, CheckResult, Finding
 from projections.verification.money import MoneyLine
-from projections.verification.proof import OnProgress, Progress, Proof, verify, verify_through
+from projections.verification.progress import OnProgress, Progress
+from projections.verification.proof import Proof, verify, verify_through
 from projections.verification.shard import ShardProof
+from projections.verification.signed import SignedShard
 
 __all__ = [
     "CHECKS",
@@ -15,6 +17,7 @@ __all__ = [
     "Progress",
     "Proof",
     "ShardProof",
+    "SignedShard",
     "TopicsUnreachableError",
     "VerificationError",
     "verify",

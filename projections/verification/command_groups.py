@@ -2,22 +2,41 @@
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from projections.verification.findings import Findings
-from schemas.entries import Entry
+from schemas.entries import Entry, decode_entry, encode_entry
 
 Group = list[Entry]
 """The entries of one command, its outcome last; or the one entry of a timer."""
 
 
+class Grouping(Struct, kw_only=True):
+    """Where cutting stands: entries, encoded, of a command that is not complete."""
+
+    open: list[bytes] = []
+    last_offset: int = -1
+
+
 class CommandGroups:
     """Cuts one shard's entries, given in order, into groups."""
 
-    def __init__(self, findings: Findings, shard: int, next_offset: int) -> None:
+    def __init__(
+        self, findings: Findings, shard: int, next_offset: int, at: Grouping | None = None
+    ) -> None:
+        at = at or Grouping()
         self._findings = findings
         self._shard = shard
         self._next_offset = next_offset
-        self._open: Group = []
-        self._last_offset = -1
+        self._open: Group = [decode_entry(entry) for entry in at.open]
+        self._last_offset = at.last_offset
+
+    @property
+    def at(self) -> Grouping:
+        """What to go on from."""
+        return Grouping(
+            open=[encode_entry(entry) for entry in self._open], last_offset=self._last_offset
+        )
 
     def entry(self, entry: Entry) -> Iterator[Group]:
         """The groups that this entry completes."""

@@ -14,6 +14,8 @@ CHECKS: Final[dict[str, str]] = {
     "rejections": "every rejection comes out the same when it is decided again",
     "root": "the Merkle root, computed anew, is the one in the shard's row",
     "tiles": "the stored tiles are those of the log",
+    "checkpoint": "the log begins with what signed checkpoints say that it held",
+    "wallet_trees": "the wallets of the log are those that signed checkpoints count",
     "snapshots": "every snapshot is the state that replay comes to",
     "timers": "every lot that will expire has its timer",
     "set_aside": "dead letters and forwards are decided records that have no entry",
@@ -29,7 +31,7 @@ CHECKS: Final[dict[str, str]] = {
 """Every check by name, and what it says when it holds."""
 
 _OF_ENTRIES: Final = frozenset(
-    {"positions", "columns", "digests", "commands", "replay", "rejections", "root"}
+    {"positions", "columns", "digests", "commands", "replay", "rejections", "root", "checkpoint"}
 )
 """What these find is wrong with an entry itself; what the others find may only follow from it."""
 
@@ -63,20 +65,41 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
-class _Tally:
-    def __init__(self) -> None:
-        self.looked = False
-        self.checked = 0
-        self.failed = 0
-        self.notes: list[str] = []
-        self.findings: list[Finding] = []
+class Tally(Struct, kw_only=True):
+    """What one check has come to so far."""
+
+    looked: bool = False
+    checked: int = 0
+    failed: int = 0
+    notes: list[str] = []
+    findings: list[Finding] = []
+
+
+Tallies = dict[str, Tally]
+"""By the names of the checks."""
 
 
 class Findings:
     """Collects what the checks report; of each check the first hundred findings are kept."""
 
-    def __init__(self) -> None:
-        self._tallies = {name: _Tally() for name in CHECKS}
+    def __init__(self, tallies: Tallies | None = None) -> None:
+        self._tallies = {name: Tally() for name in CHECKS} if tallies is None else tallies
+
+    @property
+    def tallies(self) -> Tallies:
+        """What has been collected, to go on from elsewhere or to be added up."""
+        return self._tallies
+
+    def add(self, tallies: Tallies) -> None:
+        """Take over what was collected elsewhere."""
+        for name, more in tallies.items():
+            tally = self._tallies[name]
+            tally.looked |= more.looked
+            tally.checked += more.checked
+            tally.failed += more.failed
+            tally.notes += more.notes
+            room = _KEPT_MAX - len(tally.findings)
+            tally.findings += more.findings[:room]
 
     def checked(self, check: str, count: int = 1) -> None:
         """So many things have been looked at; 0 says that there were none to look at."""

@@ -4,24 +4,27 @@ Each command is decided again on the state that replay has come to, at the time 
 events have to come out the same to the last field, and refusals with the same code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from engine.decider import HistoryError, decide, evolve, expire_due, is_foreign
 from engine.wallet import Wallet, decode_wallet
+from projections.spool import Codec, Spool
 from projections.verification.command_groups import Group
 from projections.verification.findings import Findings
-from projections.verification.frozen import FrozenSnapshot
+from projections.verification.frozen import FrozenTables
 from projections.verification.identities import IdentityCheck
 from projections.verification.rebuilt import rebuild
 from schemas.commands import AnyCommand
 from schemas.digests import body_digest, command_id
 from schemas.entries import Entry
 from schemas.events import TAGS, AnyEvent, CommandRejected, Expired
+from schemas.money import AMOUNT_MAX
 from schemas.rejections import Rejection
 
 
@@ -32,42 +35,70 @@ class Original(Struct, frozen=True):
     body_digest: str | None
 
 
-class HistoryCheck:
-    """Replays one shard. `wallets` are the states after the groups so far.
+class _Followed(Struct, frozen=True, array_like=True, gc=False):
+    """A wallet so far, and whether its history could not be followed any further."""
 
-    A wallet whose history can't be followed is reported once and left out from there on.
+    wallet: Wallet | None
+    lost: bool
+
+
+_FOLLOWED: Final = Codec[_Followed](
+    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Decoder(_Followed).decode,
+    lambda followed: 1 + (0 if followed.wallet is None else len(followed.wallet.lots)),
+)
+
+
+class HistoryCheck:
+    """Replays one shard; the states after the groups so far are in the spool.
+
+    A wallet whose history can't be followed is reported once and left out from there on. `last_at`
+    is the time of the last entry so far.
     """
 
     def __init__(
-        self, findings: Findings, shard: int, snapshots: Mapping[str, FrozenSnapshot]
+        self, findings: Findings, shard: int, spool: Spool, last_at: datetime | None = None
     ) -> None:
-        self.wallets: dict[str, Wallet] = {}
+        self.last_at = last_at
         self._findings = findings
         self._shard = shard
-        self._snapshots = snapshots
+        self._snapshots = FrozenTables(spool).snapshots
+        self._wallets = spool.map("wallets", _FOLLOWED)
         self._identities = IdentityCheck(findings, shard)
-        self._lost: set[str] = set()
-        self._last_at: datetime | None = None
 
-    def followed(self) -> dict[str, Wallet]:
+    def wallets(self) -> Iterator[Wallet]:
+        """Every state so far."""
+        return (each.wallet for each in self._wallets.values() if each.wallet is not None)
+
+    def followed(self) -> Iterator[tuple[str, Wallet]]:
         """The states of the wallets whose history could be followed to here."""
-        return {id_: wallet for id_, wallet in self.wallets.items() if id_ not in self._lost}
+        for wallet_id, each in self._wallets.items():
+            if each.wallet is not None and not each.lost:
+                yield wallet_id, each.wallet
 
     def lose(self, wallet_id: str) -> None:
         """An entry of this wallet can't be read: what comes after can't be followed."""
-        self._lost.add(wallet_id)
+        self._wallets[wallet_id] = _Followed(self._wallet(wallet_id), lost=True)
+
+    def _wallet(self, wallet_id: str) -> Wallet | None:
+        followed = self._wallets.get(wallet_id)
+        return None if followed is None else followed.wallet
+
+    def _is_lost(self, wallet_id: str) -> bool:
+        followed = self._wallets.get(wallet_id)
+        return followed is not None and followed.lost
 
     def group(self, group: Group, originals: Mapping[bytes, Original]) -> None:
         """Takes one command's entries; `originals` by command id, for conflicts."""
         self._check_time(group[0])
         wallet_id = group[-1].wallet_id
-        if wallet_id in self._lost:
+        if self._is_lost(wallet_id):
             return
         try:
-            self._replay(self.wallets.get(wallet_id), group, originals)
+            self._replay(self._wallet(wallet_id), group, originals)
         except Exception as error:  # noqa: BLE001 what was tampered with can break any rule
             self._report("replay", group[-1], f"it can't be replayed: {error!r}")
-            self._lost.add(wallet_id)
+            self.lose(wallet_id)
 
     def _replay(
         self, wallet: Wallet | None, group: Group, originals: Mapping[bytes, Original]
@@ -82,9 +113,9 @@ class HistoryCheck:
         self._apply(wallet, group)
 
     def _check_time(self, entry: Entry) -> None:
-        if self._last_at is not None and entry.occurred_at < self._last_at:
+        if self.last_at is not None and entry.occurred_at < self.last_at:
             self._report("replay", entry, "it is dated before the entry that comes before it")
-        self._last_at = entry.occurred_at
+        self.last_at = entry.occurred_at
 
     def _accept_again(self, wallet: Wallet | None, group: Group) -> None:
         outcome = group[-1]
@@ -193,7 +224,7 @@ class HistoryCheck:
                 wallet = evolve(wallet, entry.event)
             except HistoryError as error:
                 self._report("replay", entry, f"{error} The wallet is left out from here on.")
-                self._lost.add(entry.wallet_id)
+                self.lose(entry.wallet_id)
                 return
             if entry.version != wallet.version:
                 self._report(
@@ -202,12 +233,16 @@ class HistoryCheck:
                     f"its version is {entry.version}, and the wallet's next is {wallet.version}; "
                     "the wallet is left out from here on",
                 )
-                self._lost.add(entry.wallet_id)
+                self.lose(entry.wallet_id)
+                return
+            if not abs(wallet.balance) <= AMOUNT_MAX:
+                self._report("replay", entry, "the balance after it does not fit 64 bits")
+                self.lose(entry.wallet_id)
                 return
             self._check_owner(entry, wallet)
             self._check_snapshot(entry, wallet)
         if wallet is not None:
-            self.wallets[group[-1].wallet_id] = wallet
+            self._wallets[group[-1].wallet_id] = _Followed(wallet, lost=False)
 
     def _check_owner(self, entry: Entry, owner: Wallet | None) -> None:
         expected = (None, None) if owner is None else (owner.merchant_id, owner.environment)
@@ -220,12 +255,12 @@ class HistoryCheck:
             )
 
     def _check_snapshot(self, entry: Entry, wallet: Wallet) -> None:
-        snapshot = self._snapshots.get(entry.wallet_id)
-        if snapshot is None or snapshot.version != wallet.version:
+        snapshot = self._snapshots.get(entry.wallet_id, wallet.version)
+        if snapshot is None:
             return
         self._findings.checked("snapshots")
         try:
-            same = decode_wallet(snapshot.state) == wallet
+            same = decode_wallet(snapshot) == wallet
         except msgspec.DecodeError:
             same = False
         if not same:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from asyncpg import Connection
+from msgspec import Struct
 
-from projections.comparison import Difference, ShardComparison, Source
+from projections.comparison import Comparing, Difference, ShardComparison, Source
 from projections.errors import ReplayFailedError
 from projections.models import PROJECTIONS
+from projections.spool import Spool
 from projections.verification.findings import Findings
 from projections.verification.queries import QUERIES
 from schemas.entries import Entry
@@ -15,34 +17,43 @@ from schemas.entries import Entry
 _GROWING: Final = ("transactions", "postings")
 
 
+class ModelsAt(Struct, kw_only=True):
+    """Where the comparison of a shard's models stands."""
+
+    comparing: Comparing
+    names: list[str]
+    position: int = 0
+    broken: bool = False
+
+
 class ModelsCheck:
     """The live read models of one shard, taken before the shard itself.
 
     Once the log can't be replayed, what is left of the models can't be compared: that fails too.
+    `at` is what to go on from, with the same spool.
     """
 
-    def __init__(
-        self,
-        findings: Findings,
-        shard: int,
-        sources: Sequence[Source],
-        comparison: ShardComparison,
-    ) -> None:
+    def __init__(self, findings: Findings, shard: int, spool: Spool, at: ModelsAt) -> None:
+        self.at = at
         self._findings = findings
         self._shard = shard
-        self._names = [source.projection.name for source in sources]
-        self._comparison = comparison
-        self._position = 0
-        self._broken = False
+        self._comparison = ShardComparison(shard, spool, at.comparing)
 
     @classmethod
     async def freeze(
-        cls, connection: Connection, findings: Findings, shard: int, sources: Sequence[Source]
+        cls,
+        connection: Connection,
+        findings: Findings,
+        shard: int,
+        sources: Sequence[Source],
+        spool: Spool,
     ) -> "ModelsCheck":
         """Takes the checkpoints, and the rows of what changes in place."""
-        comparison = await ShardComparison.freeze(connection, shard, sources)
-        check = cls(findings, shard, sources, comparison)
-        for name in check._names:
+        comparison = await ShardComparison.freeze(connection, shard, sources, spool)
+        names = [source.projection.name for source in sources]
+        at = ModelsAt(comparing=comparison.at, names=names)
+        check = cls(findings, shard, spool, at)
+        for name in names:
             findings.checked(name, comparison.stop)
         await check._check_ends(connection)
         await check._check_zero_sum(connection)
@@ -51,25 +62,25 @@ class ModelsCheck:
     async def page(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Takes the entries of the log's next page."""
         taken = [entry for entry in entries if entry.position < self._comparison.stop]
-        if not taken or self._broken:
+        if not taken or self.at.broken:
             return
         try:
             self._report(await self._comparison.take_in(connection, taken))
         except ReplayFailedError as error:
             self._findings.report("wallets", str(error), shard=self._shard)
             self._cannot_compare(taken[0].position)
-        self._position = taken[-1].position + 1
+        self.at.position = taken[-1].position + 1
 
     def finish(self) -> None:
         """Compares what stands at the end of the log."""
-        if not self._broken and self._position < self._comparison.stop:
-            self._cannot_compare(self._position)
-        if not self._broken:
+        if not self.at.broken and self.at.position < self._comparison.stop:
+            self._cannot_compare(self.at.position)
+        if not self.at.broken:
             self._report(self._comparison.finish())
 
     def _cannot_compare(self, position: int) -> None:
-        self._broken = True
-        for name in self._names:
+        self.at.broken = True
+        for name in self.at.names:
             self._findings.report(
                 name,
                 f"not compared from position {position} on, where the log is not whole",
@@ -88,7 +99,7 @@ class ModelsCheck:
 
     async def _check_ends(self, connection: Connection) -> None:
         """A model that grows has nothing at or above its checkpoint."""
-        for name in set(_GROWING) & set(self._names):
+        for name in set(_GROWING) & set(self.at.names):
             query = QUERIES["beyond_checkpoint"].replace("{model}", name)
             for row in await connection.fetch(query, self._shard, name):
                 self._findings.report(
@@ -100,7 +111,7 @@ class ModelsCheck:
                 )
 
     async def _check_zero_sum(self, connection: Connection) -> None:
-        if "postings" not in self._names:
+        if "postings" not in self.at.names:
             return
         self._findings.checked("zero_sum", 0)
         for row in await connection.fetch(QUERIES["postings_sums"], self._shard):

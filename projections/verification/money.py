@@ -4,7 +4,7 @@ Counted per currency at one instant, over every entry up to it. A lot that has r
 counts as expired, whether or not its entry stands yet.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from msgspec import Struct
@@ -39,20 +39,26 @@ class MoneyLine(Struct, kw_only=True):
         return came_in - self.debited - self.expired - self.run_out - self.written_off
 
 
+class Books(Struct, kw_only=True):
+    """The lines so far, by currency, and whether the instant has come."""
+
+    lines: dict[str, MoneyLine] = {}
+    closed: bool = False
+
+
 class Ledger:
-    """The books of one shard up to `instant`."""
+    """The books of one shard up to `instant`; `at` is what to go on from."""
 
-    def __init__(self, instant: datetime) -> None:
+    def __init__(self, instant: datetime, at: Books | None = None) -> None:
+        self.at = at or Books()
         self._instant = instant
-        self._lines: dict[str, MoneyLine] = {}
-        self._closed = False
 
-    def entry(self, entry: Entry, wallets: Mapping[str, Wallet]) -> None:
-        """Takes the next entry; `wallets` are the states before it."""
-        if self._closed:
+    def entry(self, entry: Entry, wallets: Callable[[], Iterable[Wallet]]) -> None:
+        """Takes the next entry; `wallets` gives the states before it."""
+        if self.at.closed:
             return
         if entry.occurred_at > self._instant:
-            self.close(wallets.values())
+            self.close(wallets())
             return
         event = entry.event
         if isinstance(event, Debited):
@@ -68,11 +74,11 @@ class Ledger:
 
     def close(self, wallets: Iterable[Wallet]) -> list[MoneyLine]:
         """Counts the balances, unless the instant has come before; gives the books."""
-        if not self._closed:
-            self._closed = True
+        if not self.at.closed:
+            self.at.closed = True
             for wallet in wallets:
                 self._count(wallet)
-        return list(self._lines.values())
+        return list(self.at.lines.values())
 
     def _count(self, wallet: Wallet) -> None:
         line = self._line(wallet.currency)
@@ -85,7 +91,7 @@ class Ledger:
                 line.run_out += lot.remaining
 
     def _line(self, currency: str) -> MoneyLine:
-        return self._lines.setdefault(currency, MoneyLine(currency=currency))
+        return self.at.lines.setdefault(currency, MoneyLine(currency=currency))
 
 
 def add_up(books: Iterable[list[MoneyLine]]) -> list[MoneyLine]:

@@ -9,25 +9,25 @@ from projections.verification.frozen import FrozenShard
 
 
 class PositionCheck:
-    """Takes the pages of one shard's log in order."""
+    """Takes the pages of one shard's log in order; `next` is the position that should come next."""
 
-    def __init__(self, findings: Findings, frozen: FrozenShard) -> None:
+    def __init__(self, findings: Findings, frozen: FrozenShard, next_: int = 0) -> None:
+        self.next = next_
         self._findings = findings
         self._frozen = frozen
-        self._next = 0
 
     def page(self, rows: Sequence[Record]) -> None:
         self._findings.checked("positions", len(rows))
         for row in rows:
-            if row["position"] != self._next:
-                self._missing(self._next, row["position"])
-            self._next = row["position"] + 1
+            if row["position"] != self.next:
+                self._missing(self.next, row["position"])
+            self.next = row["position"] + 1
 
     def finish(self) -> None:
         """Is the end where the shard's row says, and nothing before the beginning?"""
         frozen = self._frozen
-        if self._next < frozen.size:
-            self._missing(self._next, frozen.size)
+        if self.next < frozen.size:
+            self._missing(self.next, frozen.size)
         if frozen.first is not None and frozen.first < 0:
             self._report(frozen.first, "a position before the first, which is 0")
         if frozen.last is not None and frozen.last >= frozen.size:

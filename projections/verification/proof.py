@@ -4,44 +4,33 @@ proof = await verify(settings, on_progress=print)
 assert proof.passed, proof.first
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+import os
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from pathlib import Path
 
-import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from asyncpg import Connection
 from msgspec import Struct
+from pydantic import SecretStr
 
-from engine.kafka import client_options
 from engine.replay import FINAL_AFTER, partition_count
 from engine.settings import Settings
-from engine.topics import describe_topics
-from engine.wallet import fingerprint
-from projections.comparison import Source, live_sources
-from projections.verification.commands_topic import CommandsTopicCheck
-from projections.verification.errors import TopicsUnreachableError, VerificationError
-from projections.verification.events_topic import EventsTopicCheck
+from projections.comparison import live_sources
+from projections.verification.connecting import connected
+from projections.verification.errors import VerificationError
 from projections.verification.findings import CheckResult, Finding, Findings
-from projections.verification.frozen import freeze
 from projections.verification.guards import check_guards
-from projections.verification.models import ModelsCheck, check_catalog
+from projections.verification.models import check_catalog
 from projections.verification.money import MoneyLine, add_up
+from projections.verification.progress import OnProgress
 from projections.verification.queries import QUERIES
-from projections.verification.shard import ShardProof, ShardVerification
-from projections.verification.topic_partition import PartitionReader
-
-_FETCH_WAIT_MS: Final = 20
-
-
-class Progress(Struct, frozen=True):
-    """`done` of `total` things of one stage have been looked at; `total` is what is known so far."""
-
-    stage: str
-    done: int
-    total: int
+from projections.verification.shard import ShardProof
+from projections.verification.shard_job import ShardJob, ShardOutcome
+from projections.verification.signed import SignedShard
+from projections.verification.state_directory import Run, StateDirectory, identify
+from projections.verification.topics import reaching_topics
+from projections.verification.worker import Task
+from projections.verification.workers import Workers
 
 
 class Proof(Struct, frozen=True, kw_only=True):
@@ -63,41 +52,124 @@ class Proof(Struct, frozen=True, kw_only=True):
         return self.first is None
 
 
-OnProgress = Callable[[Progress], None]
-
-
 async def verify(
     settings: Settings,
     *,
     shards: Collection[int] | None = None,
     kafka: bool = True,
+    signed: Sequence[SignedShard] = (),
+    processes: int | None = None,
+    state: Path | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> Proof:
     """Verifies the database, or these shards of it, and with `kafka` the topics.
 
     Each shard is taken as it stands when its turn comes and read in short statements, so the
-    engines can go on meanwhile. Raises VerificationError or what asyncpg raises if it can't be
-    carried out; what does not hold is in the proof.
+    engines can go on meanwhile. Memory is bounded, whatever the size. `signed` is what the log has
+    to go on from. `processes` verify shards at the same time, one for each core unless said. What
+    is interrupted goes on where it was if the same is asked again with the same `state`, a
+    directory. Raises VerificationError or what asyncpg raises if it can't be carried out; what
+    does not hold is in the proof.
     """
-    async with _connected(settings) as connection:
-        return await verify_through(connection, settings if kafka else None, shards, on_progress)
+    async with connected(settings) as connection:
+        verification = await _Verification.start(connection, shards, signed)
+        asked = Run(
+            database=await identify(connection),
+            shards=verification.shards,
+            kafka=kafka,
+            signed=list(signed),
+            instant=verification.instant,
+        )
+        directory = None if state is None else StateDirectory(state)
+        run = asked if directory is None else directory.enter(asked)
+        verification.instant = run.instant
+        files = {} if directory is None else {s: str(directory.file(s)) for s in run.shards}
+        task = Task(
+            settings=_plain(settings),
+            kafka=kafka,
+            shards=run.shards,
+            instant=run.instant,
+            signed=run.signed,
+            state_files=files,
+        )
+        count = processes or os.cpu_count() or 1
+        verification.add(await Workers(task, count, on_progress).run(run.shards))
+        if directory is not None:
+            directory.leave(run)
+    return verification.proof()
 
 
 async def verify_through(
     connection: Connection,
     topics: Settings | None = None,
     shards: Collection[int] | None = None,
+    signed: Sequence[SignedShard] = (),
     on_progress: OnProgress = lambda _: None,
 ) -> Proof:
     """As `verify`, through the caller's connection, and the topics only if their settings are given.
 
     In a transaction the connection sees what that has changed; it has to be REPEATABLE READ.
     """
-    verification = _Verification(connection, await _final_instant(connection), on_progress)
-    await verification.database(shards)
-    if topics is not None:
-        await verification.topics(topics)
+    verification = await _Verification.start(connection, shards, signed)
+    jobs = [
+        ShardJob(
+            shard=shard,
+            instant=verification.instant,
+            signed=[each for each in signed if each.shard == shard],
+        )
+        for shard in verification.shards
+    ]
+    partitions = await partition_count(connection)
+    if topics is None or partitions is None:
+        outcomes = [await job.run(connection, None, None, on_progress) for job in jobs]
+    else:
+        async with reaching_topics(topics, verification.shards) as readers:
+            outcomes = [
+                await job.run(connection, readers, partitions, on_progress) for job in jobs
+            ]
+    verification.add(outcomes)
     return verification.proof()
+
+
+class _Verification:
+    """What concerns all shards, and what they came to together."""
+
+    def __init__(self, instant: datetime, shards: list[int], findings: Findings) -> None:
+        self.instant = instant
+        self.shards = shards
+        self._findings = findings
+        self._proofs: list[ShardProof] = []
+        self._books: list[list[MoneyLine]] = []
+
+    @classmethod
+    async def start(
+        cls,
+        connection: Connection,
+        wanted: Collection[int] | None,
+        signed: Sequence[SignedShard],
+    ) -> "_Verification":
+        findings = Findings()
+        shards = await _choose(connection, findings, wanted)
+        await check_guards(connection, findings)
+        if wanted is None:
+            await check_catalog(connection, findings, await live_sources(connection), shards)
+            _check_signed(findings, shards, signed)
+        return cls(await _final_instant(connection), shards, findings)
+
+    def add(self, outcomes: Sequence[ShardOutcome]) -> None:
+        for outcome in outcomes:
+            self._findings.add(outcome.tallies)
+            self._proofs.append(outcome.proof)
+            self._books.append(outcome.books)
+
+    def proof(self) -> Proof:
+        return Proof(
+            instant=self.instant,
+            shards=self._proofs,
+            checks=self._findings.results(),
+            books=add_up(self._books),
+            first=self._findings.first(),
+        )
 
 
 async def _final_instant(connection: Connection) -> datetime:
@@ -106,142 +178,47 @@ async def _final_instant(connection: Connection) -> datetime:
     return now - FINAL_AFTER
 
 
-class _Verification:
-    def __init__(self, connection: Connection, instant: datetime, on_progress: OnProgress) -> None:
-        self._connection = connection
-        self._instant = instant
-        self._on_progress = on_progress
-        self._findings = Findings()
-        self._proofs: list[ShardProof] = []
-        self._books: list[list[MoneyLine]] = []
-
-    def proof(self) -> Proof:
-        return Proof(
-            instant=self._instant,
-            shards=self._proofs,
-            checks=self._findings.results(),
-            books=add_up(self._books),
-            first=self._findings.first(),
+async def _choose(
+    connection: Connection, findings: Findings, wanted: Collection[int] | None
+) -> list[int]:
+    rows = await connection.fetch(QUERIES["shards"])
+    for row in rows:
+        if not row["has_row"] and (wanted is None or row["shard"] in wanted):
+            findings.report(
+                "positions",
+                "the shard has entries, and no row in the table of shards",
+                shard=row["shard"],
+                position=0,
+            )
+    known = [row["shard"] for row in rows if row["has_row"]]
+    if wanted is not None and (unknown := sorted(set(wanted) - set(known))):
+        raise VerificationError(
+            f"There is no shard {', '.join(map(str, unknown))}; there are "
+            f"{', '.join(map(str, known)) or 'none, for no engine has started yet'}."
         )
+    return known if wanted is None else sorted(wanted)
 
-    async def database(self, shards: Collection[int] | None) -> None:
-        connection, findings = self._connection, self._findings
-        chosen = await self._choose(shards)
-        await check_guards(connection, findings)
-        sources = await live_sources(connection)
-        if shards is None:
-            await check_catalog(connection, findings, sources, chosen)
-        for shard in chosen:
-            await self._shard(shard, sources)
 
-    async def _choose(self, wanted: Collection[int] | None) -> list[int]:
-        rows = await self._connection.fetch(QUERIES["shards"])
-        for row in rows:
-            if not row["has_row"] and (wanted is None or row["shard"] in wanted):
-                self._findings.report(
-                    "positions",
-                    "the shard has entries, and no row in the table of shards",
-                    shard=row["shard"],
-                    position=0,
-                )
-        known = [row["shard"] for row in rows if row["has_row"]]
-        if wanted is not None and (unknown := sorted(set(wanted) - set(known))):
-            raise VerificationError(
-                f"There is no shard {', '.join(map(str, unknown))}; there are "
-                f"{', '.join(map(str, known)) or 'none, for no engine has started yet'}."
+def _check_signed(
+    findings: Findings, shards: Collection[int], signed: Sequence[SignedShard]
+) -> None:
+    for each in signed:
+        if each.shard not in shards:
+            findings.report(
+                "checkpoint",
+                f"{each.source} signs {each.size} entries, and there is no such shard",
+                shard=each.shard,
             )
-        return known if wanted is None else sorted(wanted)
-
-    async def _shard(self, shard: int, sources: Sequence[Source]) -> None:
-        connection, findings = self._connection, self._findings
-        # the models first: what they have taken in is then in the frozen shard
-        models = await ModelsCheck.freeze(connection, findings, shard, sources)
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            frozen = await freeze(connection, shard, fingerprint())
-        verification = ShardVerification(findings, frozen, models, self._instant)
-        counter = self._counter(f"shard {shard}", frozen.size)
-        proof, books = await verification.run(connection, counter)
-        self._proofs.append(proof)
-        self._books.append(books)
-
-    async def topics(self, settings: Settings) -> None:
-        partitions = await partition_count(self._connection)
-        if partitions is None:
-            return
-        async with _reaching_topics(settings) as consumer:
-            # once for all: aiokafka's `stop` can hang right after a new assignment
-            topics = (settings.commands_topic, settings.events_topic)
-            shards = [proof.shard for proof in self._proofs]
-            places = [TopicPartition(topic, shard) for topic in topics for shard in shards]
-            consumer.assign(places)
-            consumer.pause(*places)
-            for proof in self._proofs:
-                commands = PartitionReader(consumer, settings.commands_topic, proof.shard)
-                check = CommandsTopicCheck(self._findings, self._connection, proof, partitions)
-                await check.run(commands, self._counter(str(commands), proof.next_offset))
-                events = PartitionReader(consumer, settings.events_topic, proof.shard)
-                await EventsTopicCheck(self._findings, self._connection, proof).run(
-                    events, self._counter(str(events), proof.published)
-                )
-
-    def _counter(self, stage: str, total: int) -> Callable[[int], None]:
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            self._on_progress(Progress(stage, done, max(total, done)))
-
-        count(0)
-        return count
-
-
-@asynccontextmanager
-async def _connected(settings: Settings) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(
-        settings.database_url,
-        timeout=settings.database_timeout_ms / 1000,
-        server_settings={
-            "application_name": "wallet-verify",
-            "default_transaction_read_only": "on",
-            "jit": "off",
-        },
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def _reaching_topics(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer outside of any group, once the topics are known to be there."""
-    consumer = AIOKafkaConsumer(
-        **client_options(settings),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        # a fetch that waits for records past the end holds up what is asked next
-        fetch_max_wait_ms=_FETCH_WAIT_MS,
-    )
-    try:
-        await _check_topics_exist(settings)
-        await consumer.start()
-        yield consumer
-    except KafkaError as error:
-        raise TopicsUnreachableError(
-            f"Kafka at {settings.kafka_bootstrap} does not answer ({error}): check "
-            "WALLET_KAFKA_BOOTSTRAP, or leave the topics out with --no-kafka."
-        ) from error
-    finally:
-        await consumer.stop()
-
-
-async def _check_topics_exist(settings: Settings) -> None:
-    topics = await describe_topics(settings)
-    for name in (settings.commands_topic, settings.events_topic):
-        if name not in topics:
-            raise TopicsUnreachableError(
-                f"Kafka at {settings.kafka_bootstrap} has no topic {name}: check "
-                "WALLET_KAFKA_BOOTSTRAP, WALLET_COMMANDS_TOPIC and WALLET_EVENTS_TOPIC."
+    for source in sorted({each.source for each in signed}):
+        left = sorted(set(shards) - {each.shard for each in signed if each.source == source})
+        if left:
+            findings.note(
+                "checkpoint", f"{source} says nothing of shard {', '.join(map(str, left))}"
             )
+
+
+def _plain(settings: Settings) -> dict[str, object]:
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings
+    }

@@ -4,9 +4,12 @@ The tiles are believed where they lead to the root in the row: they then name th
 that isn't what it was.
 """
 
-from typing import Final
+from collections.abc import Collection
+from itertools import islice
+from typing import Final, Self
 
 from asyncpg import Connection, Record
+from msgspec import Struct
 
 from engine.merkle import (
     HASH_BYTES,
@@ -16,29 +19,85 @@ from engine.merkle import (
     MerkleError,
     Tile,
     TileCheck,
+    TileId,
+    depth_first,
     leaf_hashes,
 )
 from projections.verification.findings import Findings
 from projections.verification.frozen import FrozenShard
 from projections.verification.queries import QUERIES
 
-_TILES_PAGE: Final = 200
+_TILES_PAGE: Final = 257
+
+
+class Edge(Struct, frozen=True):
+    """A frontier, as it is kept."""
+
+    size: int
+    peaks: bytes
+
+    @classmethod
+    def of(cls, frontier: Frontier) -> Self:
+        return cls(frontier.size, frontier.to_bytes())
+
+    def frontier(self) -> Frontier:
+        return Frontier.from_bytes(self.size, self.peaks)
+
+
+class Climb(Struct, kw_only=True):
+    """Where the check of a tree stands. `roots` are those of the log at sizes that were asked for."""
+
+    log: Edge = Edge(0, b"")
+    roots: dict[int, bytes] = {}
+    tiled_size: int = 0
+    tiled: Edge | None = None
+    tile_error: str | None = None
+    first_differing: int | None = None
+    awaited: int = 0
+    first_gap: int | None = None
 
 
 class TreeCheck:
-    """Takes the pages of one shard's log in order; `finish` says what they come to."""
+    """Takes the pages of one shard's log in order; `finish` says what they come to.
 
-    def __init__(self, findings: Findings, frozen: FrozenShard) -> None:
+    `sizes`: those at which the log's root is wanted, in `roots`.
+    """
+
+    def __init__(
+        self,
+        findings: Findings,
+        frozen: FrozenShard,
+        sizes: Collection[int] = (),
+        at: Climb | None = None,
+    ) -> None:
+        at = at or Climb()
+        self.roots = at.roots
         self._findings = findings
         self._frozen = frozen
         self._shard = frozen.shard
-        self._log = Frontier()
-        self._tiled_size = 0
-        self._tiled: Frontier | None = None
-        self._tile_error: str | None = None
-        self._first_differing: int | None = None
-        self._awaited = 0
-        self._first_gap: int | None = None
+        self._sizes = sorted(sizes)
+        self._log = at.log.frontier()
+        self._tiled_size = at.tiled_size
+        self._tiled = None if at.tiled is None else at.tiled.frontier()
+        self._tile_error = at.tile_error
+        self._first_differing = at.first_differing
+        self._awaited = at.awaited
+        self._first_gap = at.first_gap
+        self._note_root()
+
+    @property
+    def at(self) -> Climb:
+        """What to go on from."""
+        return Climb(
+            log=Edge.of(self._log),
+            roots=self.roots,
+            tiled_size=self._tiled_size,
+            tiled=None if self._tiled is None else Edge.of(self._tiled),
+            tile_error=self._tile_error,
+            first_differing=self._first_differing,
+            awaited=self._awaited,
+            first_gap=self._first_gap,
+        )
 
     async def read_tiles(self, connection: Connection) -> None:
         """Are the tiles a tree by themselves? To be called before the first page."""
@@ -48,14 +107,16 @@ class TreeCheck:
         leaves = last["index"] * TILE_WIDTH + last["bytes"] // HASH_BYTES
         self._tiled_size = min(leaves, self._frozen.size)
         check = TileCheck(self._tiled_size)
-        level, index = 0, -1
+        wanted = depth_first(self._tiled_size)
         try:
-            while page := await connection.fetch(
-                QUERIES["tiles"], self._shard, level, index, _TILES_PAGE
-            ):
-                for row in page:
-                    check.add(Tile(row["level"], row["index"], row["hashes"]))
-                level, index = page[-1]["level"], page[-1]["index"]
+            while ids := list(islice(wanted, _TILES_PAGE)):
+                rows = await connection.fetch(
+                    QUERIES["tiles"], self._shard, [i.level for i in ids], [i.index for i in ids]
+                )
+                stored = {TileId(row["level"], row["index"]): row["hashes"] for row in rows}
+                for id_ in ids:
+                    if id_ in stored:
+                        check.add(Tile(id_.level, id_.index, stored[id_]))
             self._tiled = check.finish()
         except MerkleError as error:
             self._tile_error = str(error)
@@ -63,7 +124,7 @@ class TreeCheck:
     async def page(self, connection: Connection, rows: list[Record]) -> None:
         """Compares a page of the log with the tiles of its range."""
         hashes = leaf_hashes([row["data"] for row in rows])
-        self._log.extend(hashes)
+        self._extend(hashes)
         first, last = rows[0]["position"], rows[-1]["position"]
         tiles = await self._leaf_tiles(connection, first, last)
         for row, leaf in zip(rows, hashes, strict=True):
@@ -79,6 +140,19 @@ class TreeCheck:
         if self._tiled is not None and last >= self._tiled_size:
             pairs = zip(rows, hashes, strict=True)
             self._tiled.extend(leaf for row, leaf in pairs if row["position"] >= self._tiled_size)
+
+    def _extend(self, hashes: list[bytes]) -> None:
+        size, done = self._log.size, 0
+        for stop in self._sizes:
+            if size < stop <= size + len(hashes):
+                self._log.extend(hashes[done : stop - size])
+                done = stop - size
+                self._note_root()
+        self._log.extend(hashes[done:])
+
+    def _note_root(self) -> None:
+        if self._log.size in self._sizes:
+            self.roots[self._log.size] = self._log.root()
 
     async def _leaf_tiles(self, connection: Connection, first: int, last: int) -> dict[int, bytes]:
         rows = await connection.fetch(

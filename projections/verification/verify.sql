@@ -78,9 +78,11 @@ SELECT index, length(hashes) AS bytes FROM tiles
  WHERE shard = $1 AND level = 0 ORDER BY index DESC LIMIT 1;
 
 -- name: tiles
--- Tiles by level, then index, after one of them.
-SELECT level, index, hashes FROM tiles
- WHERE shard = $1 AND (level, index) > ($2, $3) ORDER BY level, index LIMIT $4;
+-- Certain tiles.
+SELECT t.level, t.index, t.hashes
+  FROM unnest($2::integer[], $3::bigint[]) AS wanted (level, index)
+  JOIN tiles t USING (level, index)
+ WHERE t.shard = $1;
 
 -- name: leaf_tiles
 -- A range of the tiles of the lowest level.

@@ -10,6 +10,7 @@ from engine.merkle import (
     TileCheck,
     Tiler,
     consistency_proof,
+    depth_first,
     inclusion_proof,
     node_reader,
     verify_consistency,
@@ -51,8 +52,8 @@ def test_tiles_are_the_same_however_often_the_tiler_was_restarted(batches, resta
             tiler = Tiler(tiler.size, stored.values())
     assert sorted(stored.values()) == tiles_at(tiler.size)
     check = TileCheck(tiler.size)
-    for tile in sorted(stored.values()):
-        check.add(tile)
+    for tile_id in depth_first(tiler.size):
+        check.add(stored[tile_id])
     assert check.finish().root() == oracle.root(0, tiler.size)
 
 
@@ -81,10 +82,11 @@ def test_any_flipped_bit_of_a_tile_is_noticed(size, data):
     changed = bytearray(tile.hashes)
     changed[bit // 8] ^= 1 << bit % 8
     tiles[which] = Tile(tile.level, tile.index, bytes(changed))
+    by_id = {tile.id: tile for tile in tiles}
     check = TileCheck(size)
     try:
-        for tile in tiles:
-            check.add(tile)
+        for tile_id in depth_first(size):
+            check.add(by_id[tile_id])
         noticed = check.finish().root() != oracle.root(0, size)
     except MerkleError:
         noticed = True

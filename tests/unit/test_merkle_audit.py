@@ -3,9 +3,12 @@ import pytest
 from engine.merkle import (
     Tile,
     TileCheck,
+    TileId,
     TileMissingError,
     TilesDisagreeError,
     TileTooNarrowError,
+    depth_first,
+    tile_ids,
 )
 from tests.merkle_oracle import numbered
 
@@ -16,7 +19,28 @@ def oracle():
 
 
 def tiles_at(oracle, size):
-    return [Tile(level, index, hashes) for (level, index), hashes in oracle.tiles(size).items()]
+    tiles = oracle.tiles(size)
+    return [Tile(id_.level, id_.index, tiles[id_.level, id_.index]) for id_ in depth_first(size)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 700, 65_535, 65_536, 65_537, 66_000])
+def test_every_tile_comes_once_and_after_its_children(oracle, size):
+    order = list(depth_first(size))
+    assert sorted(order) == sorted(tile_ids(size))
+    seen = set()
+    for tile in order:
+        width = tile.width_at(size) if tile.level else 0
+        children = {TileId(tile.level - 1, tile.index * 256 + nth) for nth in range(width)}
+        assert children <= seen
+        seen.add(tile)
+
+
+def test_no_more_than_a_tiles_width_of_hashes_is_held_for_each_level(oracle):
+    check, held = TileCheck(66_000), 0
+    for tile in tiles_at(oracle, 66_000):
+        check.add(tile)
+        held = max(held, sum(map(len, check._below.values())))
+    assert held <= 3 * 256
 
 
 def checked(tiles, size):
@@ -76,7 +100,7 @@ def test_a_changed_edge_tile_comes_to_another_root(oracle):
 
 def test_an_absent_tile_is_named(oracle):
     tiles = tiles_at(oracle, 66_000)
-    for absent in (*tiles[:3], *tiles[-4:]):
+    for absent in (*tiles[:3], *tiles[-4:], tiles[256]):
         rest = [tile for tile in tiles if tile != absent]
         with pytest.raises(TileMissingError, match=f"Tile {absent.level}/{absent.index} "):
             checked(rest, 66_000)
