@@ -30,10 +30,12 @@ import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 FORMAT = "wallet-audit-bundle/1"
 FILES = ["bundle.json", "entries.jsonl", "proofs.jsonl", "verify_bundle.py"]
+HEADER_FIELDS = ["format", "wallet_id", "shard", "size", "from", "to", "account"]
+ACCOUNT_FIELDS = ["last_version", "entries", "index", "proof"]
 LINE_BYTES_MAX = 1 << 20
 
 
@@ -260,8 +262,6 @@ def is_in_tree(leaf: bytes, index: int, tree: TreeHead, proof: list[bytes]) -> b
         return False
     node, last = index, tree.size - 1
     for sibling in proof:
-        if last == 0:
-            return False
         if node & 1 or node == last:
             leaf = _node_hash(sibling, leaf)
             while not node & 1 and node:
@@ -329,13 +329,13 @@ class Ledger:
     def _move(self, version: int, occurred_at: datetime, event: dict[str, Any]) -> None:
         kind, amount = event["type"], _integer(event, "amount")
         before, after = _integer(event, "balance_before"), _integer(event, "balance_after")
-        if before != (before if self.balance is None else self.balance):
+        if self.balance not in {None, before}:
             raise RefusedError(
                 f"it tells of a balance of {before} before it, and the wallet's was {self.balance}"
             )
         if after != before + _SIGNS[kind] * amount:
             raise RefusedError(f"it makes {after} of {before} with {amount} {kind}")
-        if event["currency"] != (self.currency or event["currency"]):
+        if self.currency not in {None, event["currency"]}:
             raise RefusedError(f"it is in {event['currency']}, and the wallet in {self.currency}")
         self.balance, self.currency = after, event["currency"]
         if self.from_beginning:
@@ -467,37 +467,51 @@ def _verify(archive: zipfile.ZipFile, checkpoint: bytes, key: Key) -> dict[str, 
             f"entries, the last of version {header.account.last_version}"
         )
     history = History(header, log)
-    lines = _lines(archive, "entries.jsonl")
-    proofs = _lines(archive, "proofs.jsonl")
-    for number, data in enumerate(lines, 1):
+    with archive.open("entries.jsonl") as entries, archive.open("proofs.jsonl") as proofs:
+        _add_all(history, _lines(entries), _lines(proofs))
+    return history.finish()
+
+
+def _add_all(history: "History", entries: Iterator[bytes], proofs: Iterator[bytes]) -> None:
+    for number, data in enumerate(entries, 1):
         try:
             history.add(data, next(proofs, None))
         except RefusedError as error:
             raise RefusedError(f"entry {number} of the bundle: {error}") from None
         except (KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
-            raise RefusedError(f"entry {number} of the bundle is none ({error!r})") from None
+            raise RefusedError(f"entry {number} of the bundle is none ({error!r:.99})") from None
     if next(proofs, None) is not None:
         raise RefusedError("there are more proofs than entries: an entry was dropped")
-    return history.finish()
 
 
 def _read_header(data: bytes) -> Header:
+    told = _parsed(data.removesuffix(b"\n"), "its bundle.json")
     try:
-        told = json.loads(data)
-        written = json.dumps(told, separators=(",", ":")).encode() + b"\n"
-        header = _header(told)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise RefusedError(f"its bundle.json is none ({error!r})") from None
-    if written != data:
-        raise RefusedError("its bundle.json is not as it was written")
-    return header
+        return _header(told)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RefusedError(f"its bundle.json is none ({error!r:.99})") from None
+
+
+def _parsed(data: bytes, what: str) -> Any:
+    """The JSON document, if it is written in the one way that `wallet audit` has."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise RefusedError(f"{what} is no JSON") from None
+    if json.dumps(document, separators=(",", ":")).encode() != data:
+        raise RefusedError(
+            f"{what} is not as it was written: there may be more in it than is read"
+        )
+    return document
 
 
 def _header(told: dict[str, Any]) -> Header:
     if told["format"] != FORMAT:
         raise RefusedError(f"its format is {told['format']!r}, and {FORMAT!r} is read")
-    start, end = (told[name] and _moment(told[name]) for name in ("from", "to"))
     account = told["account"]
+    if [*told] != HEADER_FIELDS or [*account] != ACCOUNT_FIELDS:
+        raise RefusedError("its bundle.json tells more, or less, than is read")
+    start, end = (told[name] and _moment(told[name]) for name in ("from", "to"))
     return Header(
         told["wallet_id"],
         _integer(told, "shard"),
@@ -510,12 +524,11 @@ def _header(told: dict[str, Any]) -> Header:
     )
 
 
-def _lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
-    with archive.open(name) as file:
-        while line := file.readline(LINE_BYTES_MAX):
-            if not line.endswith(b"\n"):
-                raise RefusedError(f"{name} has a line that is cut, or too long")
-            yield line.removesuffix(b"\n")
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    while line := file.readline(LINE_BYTES_MAX):
+        if not line.endswith(b"\n"):
+            raise RefusedError(f"{file.name} has a line that is cut, or too long")
+        yield line.removesuffix(b"\n")
 
 
 class History:
@@ -537,7 +550,7 @@ class History:
         position = _integer(entry, "position")
         if proof is None:
             raise RefusedError("it has no proof")
-        hashes = _read_proof(json.loads(proof))
+        hashes = _read_proof(_parsed(proof, "its proof"))
         if not is_in_tree(_leaf_hash(data), position, self._log, hashes):
             raise RefusedError(
                 f"its proof does not lead from it, at position {position}, to the root that the "
