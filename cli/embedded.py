@@ -44,6 +44,9 @@ def embedded_environment(stack: "Stack", service: str, api_port: int) -> dict[st
     """What one of the processes beside the stack has to be told, besides the stack's addresses."""
     environment = {f"WALLET_{name}".upper(): str(value) for name, value in _EMBEDDED.items()}
     environment["WALLET_API_PORT"] = str(api_port)
+    if load_settings().metrics_port is not None:
+        # one port is not enough for all of them: each takes a free one, and its log says which
+        environment["WALLET_METRICS_PORT"] = "0"
     if service == "api":
         environment["WALLET_SECRET_KEYS"] = secret_keys_of(stack.data_dir)
     return environment

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL_S: Final = 2.0
 _BACK_OFF_S: Final = 5.0
+_READ_S: Final = 2.0
+_POLL_MS: Final = 200
 
 
 async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
@@ -25,7 +28,7 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
     While Kafka does not answer, there is no lag to be seen, rather than an old one.
     """
     while True:
-        # its ends are those of all records: behind an open transaction the group's own sees none
+        # sees records of open transactions too: the group's own client would see no lag behind one
         consumer = AIOKafkaConsumer(
             **client_options(settings),
             client_id="wallet-engine-metrics",
@@ -33,8 +36,9 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
         )
         try:
             await consumer.start()
+            ends = TopicEnds(settings.commands_topic, consumer, shards)
             while True:
-                await _look(settings.commands_topic, consumer, shards)
+                await ends.look()
                 await asyncio.sleep(_INTERVAL_S)
         except (KafkaError, OSError) as error:
             logger.info("topic_ends_unknown: %r; again in %.0f s", error, _BACK_OFF_S)
@@ -44,10 +48,48 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
         await asyncio.sleep(_BACK_OFF_S)
 
 
-async def _look(topic: str, consumer: AIOKafkaConsumer, shards: "ShardGauges") -> None:
-    places = [TopicPartition(topic, shard) for shard in shards.assigned]
-    if not places:
-        return
-    for place, end_offset in (await consumer.end_offsets(places)).items():
-        if (progress := shards.progress.get(place.partition)) is not None:
-            progress.end_offset = end_offset
+class TopicEnds:
+    """Looks where the partitions of this process's shards end.
+
+    The markers that end transactions take up offsets, too. If nothing else is left of a partition,
+    its end is where the shard is.
+    """
+
+    def __init__(self, topic: str, consumer: AIOKafkaConsumer, shards: "ShardGauges") -> None:
+        self._topic = topic
+        self._consumer = consumer
+        self._shards = shards
+        self._last: dict[int, tuple[int, int]] = {}
+        self._only_markers: dict[int, tuple[int, int]] = {}
+
+    async def look(self) -> None:
+        """Look once at each. Raises KafkaError."""
+        places = [TopicPartition(self._topic, shard) for shard in self._shards.assigned]
+        ends = await self._consumer.end_offsets(places) if places else {}
+        for place, end in ends.items():
+            progress = self._shards.progress.get(place.partition)
+            if progress is not None:
+                left = (progress.next_offset, end)
+                progress.end_offset = left[0] if await self._has_none(place, left) else end
+
+    async def _has_none(self, place: TopicPartition, left: tuple[int, int]) -> bool:
+        """Whether there is no record in [start, end); asked for only once both stand still."""
+        shard, (start, end) = place.partition, left
+        stands, self._last[shard] = self._last.get(shard) == left, left
+        if start >= end or self._only_markers.get(shard) == left:
+            return True
+        if not stands or await self._has_record(place, start, end):
+            return False
+        self._only_markers[shard] = left
+        return True
+
+    async def _has_record(self, place: TopicPartition, start: int, end: int) -> bool:
+        self._consumer.assign([place])
+        self._consumer.seek(place, start)
+        deadline = time.monotonic() + _READ_S
+        while time.monotonic() < deadline:
+            if await self._consumer.getmany(place, timeout_ms=_POLL_MS, max_records=1):
+                return True
+            if await self._consumer.position(place) >= end:
+                return False
+        return True

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from engine.assignment import utc_now
 from engine.consumer import CommandConsumer
 from engine.fit import register_topology
+from engine.observation import NOBODY, Observer
 from engine.settings import Settings
 from engine.topology import home
 from schemas.entries import Entry, decode_entry
@@ -36,9 +37,10 @@ class Service:
     async def engine(self, name: str = "engine", **changes: Any) -> AsyncIterator[CommandConsumer]:
         """A running engine; stopped at the end, even when the test fails."""
         clock: Callable[..., Any] = changes.pop("clock", utc_now)
+        observer: Observer = changes.pop("observer", NOBODY)
         settings = self.with_settings(**changes)
         partitions = await register_topology(settings)
-        consumer = CommandConsumer(settings, partitions, name, clock)
+        consumer = CommandConsumer(settings, partitions, name, clock, observer)
         await consumer.start()
         try:
             yield consumer

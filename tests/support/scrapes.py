@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import httpx
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -33,6 +34,11 @@ class Scrape:
             for sample in self.samples
             if sample.name == name and wanted <= sample.labels.items()
         )
+
+
+def scrape_of(registry: CollectorRegistry) -> Scrape:
+    """Look at a registry of this process."""
+    return Scrape(tuple(parsed(generate_latest(registry).decode())))
 
 
 async def scrape(ports: Iterable[int]) -> Scrape:
