@@ -127,7 +127,8 @@ class Trouble:
     # the broker's
 
     def trip(self, what: str) -> float:
-        return 0.002 * self._random()
+        # longer fetches bring more records, and more seeds
+        return (0.05 if what == "fetch" else 0.002) * self._random()
 
     def away_until(self) -> float:
         here = self._here()
