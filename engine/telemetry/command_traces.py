@@ -63,10 +63,13 @@ class CommandTraces:
         for letter in append.dead_letters:
             if (delivered := self._delivered.pop((shard, letter.offset), None)) is not None:
                 self._decided(shard, letter.offset, delivered, "dead_letter", letter.reason)
+        for forward in append.forwards:
+            if (delivered := self._delivered.pop((shard, forward.offset), None)) is not None:
+                self._decided(shard, forward.offset, delivered, "forwarded")
         self._repeated(shard, append.from_offset, append.to_offset)
 
     def _repeated(self, shard: int, start: int, stop: int) -> None:
-        """What is left of a batch was decided before, or was sent home."""
+        """What is left of a batch was decided before."""
         for place in [each for each in self._delivered if each[0] == shard and each[1] < stop]:
             delivered = self._delivered.pop(place)
             if place[1] >= start:
