@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from engine.settings import Settings
 from engine.sql import load_queries
+from projections.errors import ProjectionError
 from projections.models import PROJECTIONS
 from projections.observation import Observer
 from projections.session import AWAY, connected
@@ -108,7 +109,7 @@ class ProjectorMetrics(Observer):
                     timeout_ms=settings.database_timeout_ms,
                 ) as connection:
                     await self._look(connection)
-            except (*AWAY, asyncpg.PostgresError) as error:
+            except (*AWAY, asyncpg.PostgresError, ProjectionError) as error:
                 logger.info("lag_unknown: %r; again in %.0f s", error, _BACK_OFF_S)
             self._forget()
             await asyncio.sleep(_BACK_OFF_S)
