@@ -1,22 +1,35 @@
 """The two databases that the log runs on, as one port: the real PostgreSQL and the simulation."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from unittest.mock import patch
 
 import asyncpg
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, astuple
 
 from cli.stack.postgres import Postgres
 from engine.log import ShardLog
 from engine.settings import Settings
+from projections.expected import comparable_metadata
+from schemas.entries import Entry, encode_entry
+from schemas.events import TAGS
 from tests.conformance.log.network import Network
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.database.errors import lost
+from tests.simulation.database.models import (
+    LotRow,
+    Model,
+    PostingRow,
+    TransactionRow,
+    WalletRow,
+)
+from tests.simulation.database.rows import ShardState, StoredRow
+from tests.simulation.database.tables import ShardTables
 from tests.support.databases import connection_to
+from tests.support.history import HistoryBuilder
 
 Row = tuple[Any, ...]
 SHARDS = 2
@@ -55,6 +68,24 @@ class LogDatabase(Protocol):
 
     async def set_data(self, shard: int, position: int, data: bytes) -> None:
         """Tamper with an entry."""
+        ...
+
+    async def add_shard(self, shard: int) -> None: ...
+
+    async def write(self, history: HistoryBuilder, count: int | None = None) -> None:
+        """Put the next `count` entries of a history (all there are) into the log."""
+        ...
+
+    async def model(self, name: str, shard: int = 0) -> list[Row]:
+        """What a read model has of a shard, in an order of its own."""
+        ...
+
+    async def checkpoint(self, name: str, shard: int = 0) -> int | None:
+        """How far a read model has come."""
+        ...
+
+    def installed(self) -> AbstractContextManager[object]:
+        """Meanwhile asyncpg.connect leads here."""
         ...
 
     async def waiting(self) -> int:
@@ -122,6 +153,34 @@ class RealDatabase:
             "UPDATE log SET data = $3 WHERE shard = $1 AND position = $2", shard, position, data
         )
 
+    async def add_shard(self, shard: int) -> None:
+        await self._execute("INSERT INTO shards (shard) VALUES ($1)", shard)
+
+    async def write(self, history: HistoryBuilder, count: int | None = None) -> None:
+        async with connection_to(self._url) as connection:
+            await history.write(connection, count)
+
+    async def model(self, name: str, shard: int = 0) -> list[Row]:
+        columns = _COLUMNS[name]
+        async with connection_to(self._url) as connection:
+            rows = await connection.fetch(
+                f"SELECT {', '.join(columns)} FROM {name}_1 WHERE shard = $1", shard
+            )
+        return sorted((_comparable(columns, tuple(row)) for row in rows), key=repr)
+
+    async def checkpoint(self, name: str, shard: int = 0) -> int | None:
+        async with connection_to(self._url) as connection:
+            position: int | None = await connection.fetchval(
+                "SELECT position FROM checkpoints"
+                " WHERE name = $1 AND generation = 1 AND shard = $2",
+                name,
+                shard,
+            )
+        return position
+
+    def installed(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
     async def waiting(self) -> int:
         async with connection_to(self._url) as connection:
             count: int = await connection.fetchval(
@@ -165,6 +224,43 @@ _READ = {
 _PASSING = ("lease", "appended_lease", "claimed_at")
 
 
+_COLUMNS = {
+    "wallets": WalletRow.__struct_fields__,
+    "transactions": TransactionRow.__struct_fields__,
+    "lots": LotRow.__struct_fields__,
+    "postings": PostingRow.__struct_fields__,
+}
+
+
+def plain_rows(model: Model, name: str, shard: int) -> list[Row]:
+    """The rows of a shard in a plainly filled model, as `LogDatabase.model` gives them."""
+    columns = _COLUMNS[name]
+    rows: list[Any] = [row for row in model.rows.values() if row.shard == shard]
+    return sorted((_comparable(columns, astuple(row)) for row in rows), key=repr)
+
+
+def _comparable(columns: tuple[str, ...], row: Row) -> Row:
+    values = zip(columns, row, strict=True)
+    return tuple(
+        sorted(comparable_metadata(value).items()) if column == "metadata" else value
+        for column, value in values
+    )
+
+
+def stored(entry: Entry) -> StoredRow:
+    """The row of `log` that an engine would have written for an entry."""
+    return StoredRow(
+        entry.shard,
+        entry.position,
+        entry.wallet_id,
+        entry.version,
+        bytes.fromhex(entry.command_id),
+        TAGS[type(entry.event)],
+        entry.occurred_at,
+        encode_entry(entry),
+    )
+
+
 def _lasting(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _PASSING}
 
@@ -201,7 +297,7 @@ class SimulatedLogDatabase:
         self.settings = Settings()
 
     async def open(self, shard: int = 0) -> ShardLog:
-        with patch.object(asyncpg, "connect", self.simulated.connect):
+        with self.installed():
             return await ShardLog.connect(shard, self.settings)
 
     async def connect(self, **session: str) -> asyncpg.Connection:
@@ -256,6 +352,31 @@ class SimulatedLogDatabase:
 
     async def set_data(self, shard: int, position: int, data: bytes) -> None:
         self.simulated.tables[shard].at_position[position].replace_data(data)
+
+    async def add_shard(self, shard: int) -> None:
+        self.simulated.shards[shard] = ShardState(shard=shard)
+        self.simulated.tables[shard] = ShardTables()
+
+    async def write(self, history: HistoryBuilder, count: int | None = None) -> None:
+        shard = history.shard
+        if shard not in self.simulated.shards:
+            await self.add_shard(shard)
+        start = self.simulated.shards[shard].position
+        entries = history.entries[start : None if count is None else start + count]
+        self.simulated.tables[shard].add(map(stored, entries))
+        self.simulated.shards[shard].position += len(entries)
+        if entries:
+            self.simulated.shards[shard].last_at = max(entry.occurred_at for entry in entries)
+
+    async def model(self, name: str, shard: int = 0) -> list[Row]:
+        return plain_rows(self.simulated.models[name], name, shard)
+
+    async def checkpoint(self, name: str, shard: int = 0) -> int | None:
+        found = self.simulated.checkpoints.get((name, 1, shard))
+        return None if found is None else found.position
+
+    def installed(self) -> AbstractContextManager[object]:
+        return patch.object(asyncpg, "connect", self.simulated.connect)
 
     async def waiting(self) -> int:
         return self.simulated.locks.waiting

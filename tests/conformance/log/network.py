@@ -41,8 +41,7 @@ class Network:
         finally:
             server.close()
             self.cut()
-            for task in self._tasks:
-                task.cancel()
+            # a relay ends when both its ends are closed
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

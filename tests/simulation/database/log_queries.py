@@ -1,7 +1,7 @@
 """What the queries of engine/log.sql do."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -24,6 +24,7 @@ from tests.simulation.database.tables import ShardTables
 from tests.simulation.database.transactions import Transaction
 
 Rows = Sequence[Record]
+Given = TypeVar("Given")
 
 _claimed = record_type(
     "shard",
@@ -76,6 +77,8 @@ def append(transaction: Transaction, conditions: Sequence[Condition], *arguments
     (shard, lease, _, from_position, to_offset, to_position, last_record, tree, now, published) = (
         arguments[:10]
     )
+    # before anything is looked at
+    _check_text(arguments[11], arguments[14], arguments[17], *arguments[21:23])
     row = transaction.shard(shard)
     if row is None:
         return [_count((0,))]
@@ -117,7 +120,6 @@ def _append_entries(
 ) -> None:
     if not data:
         return
-    _check_text(wallet_ids, types)
     if transaction.pending.setdefault(("log", shard), data) is not data:
         raise SimulationDefectError("two appends in one transaction are not simulated")
     tables = transaction.database.tables[shard]
@@ -160,7 +162,6 @@ def _append_dead_letters(
 ) -> None:
     if not offsets:
         return
-    _check_text(reasons, details)
     letters = transaction.database.tables[shard].dead_letters
     _check_offsets("dead_letters", shard, offsets, letters)
     rows = {
@@ -283,8 +284,6 @@ def save_snapshots(
     states: Sequence[bytes],
     fingerprint: bytes,
 ) -> Rows:
-    if len(set(wallet_ids)) != len(wallet_ids):
-        raise changed_twice()
     kept = transaction.database.tables[shard].snapshots
     given = [
         StoredSnapshot(
@@ -300,17 +299,18 @@ def save_snapshots(
         )
     ]
 
-    def keep() -> None:
-        for snapshot in given:
-            old = kept.get(snapshot.wallet_id)
-            if (
-                old is None
-                or old.version < snapshot.version
-                or old.fingerprint != snapshot.fingerprint
-            ):
-                kept[snapshot.wallet_id] = snapshot
+    def gives_way(snapshot: StoredSnapshot) -> bool:
+        old = kept.get(snapshot.wallet_id)
+        newer = old is None or old.version < snapshot.version
+        return newer or old.fingerprint != snapshot.fingerprint
 
-    transaction.change(keep)
+    _upsert(
+        transaction,
+        given,
+        key=lambda snapshot: snapshot.wallet_id,
+        gives_way=gives_way,
+        put=lambda snapshot: kept.__setitem__(snapshot.wallet_id, snapshot),
+    )
     return ()
 
 
@@ -329,18 +329,43 @@ def save_tiles(
     hashes: Sequence[bytes],
 ) -> Rows:
     given = list(zip(levels, indexes, hashes, strict=True))
-    if len({tile[:2] for tile in given}) != len(given):
-        raise changed_twice()
     kept = transaction.database.tables[shard].tiles
 
-    def keep() -> None:
-        for level, index, wider in given:
-            tiles = kept.setdefault(level, {})
-            if len(tiles.get(index, b"")) < len(wider):
-                tiles[index] = wider
+    def gives_way(tile: tuple[int, int, bytes]) -> bool:
+        level, index, wider = tile
+        narrower = kept.get(level, {}).get(index)
+        return narrower is None or len(narrower) < len(wider)
 
-    transaction.change(keep)
+    def put(tile: tuple[int, int, bytes]) -> None:
+        level, index, wider = tile
+        kept.setdefault(level, {})[index] = wider
+
+    _upsert(transaction, given, key=lambda tile: tile[:2], gives_way=gives_way, put=put)
     return ()
+
+
+def _upsert(
+    transaction: Transaction,
+    rows: Sequence[Given],
+    *,
+    key: Callable[[Given], Hashable],
+    gives_way: Callable[[Given], bool],
+    put: Callable[[Given], None],
+) -> None:
+    """INSERT … ON CONFLICT DO UPDATE … WHERE what is there `gives_way`."""
+    written: set[Hashable] = set()
+    for row in rows:
+        if key(row) in written:
+            raise changed_twice()
+        if gives_way(row):
+            written.add(key(row))
+
+    def write() -> None:
+        for row in rows:
+            if gives_way(row):
+                put(row)
+
+    transaction.change(write)
 
 
 def unpublished_dead_letters(transaction: Transaction, shard: int, count_max: int) -> Rows:
@@ -368,9 +393,9 @@ def mark_dead_letters_published(
 
 
 def halt(transaction: Transaction, shard: int, lease: Any, reason: str) -> Rows:
+    _check_text((reason,))
     row = transaction.shard(shard)
     if row is not None and row.lease == lease:
-        _check_text((reason,))
         transaction.lock(("shards", shard))
         transaction.set_shard(replace(row, halted=reason))
     return ()

@@ -4,9 +4,9 @@
 back what takes it out again.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -107,11 +107,11 @@ class PostingRow(Struct, frozen=True):
     amount: int
 
 
-Row = TypeVar("Row", WalletRow, TransactionRow, LotRow, PostingRow)
-
-
 class Model(Protocol):
     """One read model."""
+
+    @property
+    def rows(self) -> Mapping[Any, Struct]: ...
 
     @property
     def statements(self) -> dict[str, Callable[[Iterable[StoredRow]], Undo]]:

@@ -1,0 +1,173 @@
+"""Taking in ranges: once each, by whoever comes first, and only what is committed."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from projections import projector
+from projections.catalog import find_live, is_installed
+from projections.models import PROJECTIONS
+from projections.projector import Range, advance, read_behind, take_in
+from tests.conformance.log.databases import LogDatabase
+from tests.conformance.log.test_locks import until_waiting
+from tests.support.history import HistoryBuilder
+from tests.support.random_history import random_history
+
+NAMES = list(PROJECTIONS)
+
+
+async def test_a_model_is_behind_by_what_the_log_has_more(database: LogDatabase) -> None:
+    history = HistoryBuilder().create("wal_a").topup("wal_a", 30).debit("wal_a", 5)
+    await database.write(history, 2)
+    connection = await database.connect()
+    wallets = PROJECTIONS["wallets"]
+    assert await find_live(connection, wallets) == (1, wallets.version)
+    assert await is_installed(connection, wallets)
+    assert await read_behind(connection, wallets, 1, 1) == [Range(0, 0, 1, 2)]
+    assert await read_behind(connection, wallets, 1) == [Range(0, 0, 2, 2)]
+    assert await database.checkpoint("wallets") == 0
+    assert await take_in(connection, wallets, 1, Range(0, 0, 2, 2))
+    assert await read_behind(connection, wallets, 1) == []
+    assert await database.checkpoint("wallets") == 2
+    await database.write(history)
+    assert await read_behind(connection, wallets, 1) == [Range(0, 2, 3, 3)]
+    # each has its own checkpoint
+    assert await read_behind(connection, PROJECTIONS["lots"], 1) == [Range(0, 0, 3, 3)]
+    await connection.close()
+
+
+async def test_a_generation_that_is_gone_takes_nothing_in(database: LogDatabase) -> None:
+    await database.write(HistoryBuilder().create("wal_a"))
+    connection = await database.connect()
+    [entries] = await read_behind(connection, PROJECTIONS["wallets"], 7)
+    assert not await take_in(connection, PROJECTIONS["wallets"], 7, entries)
+    await connection.close()
+    assert await database.model("wallets") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_range_is_taken_in_once(database: LogDatabase, name: str) -> None:
+    await database.write(random_history(2, steps=100))
+    connection = await database.connect()
+    [entries] = await read_behind(connection, PROJECTIONS[name], 1)
+    assert await take_in(connection, PROJECTIONS[name], 1, entries)
+    before = await database.model(name)
+    assert before
+    assert not await take_in(connection, PROJECTIONS[name], 1, entries)
+    await connection.close()
+    assert await database.model(name) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_without_the_compare_and_set_it_is_taken_in_twice(
+    database: LogDatabase, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = projector._QUERIES["advance"]
+    unguarded = query.replace("position = $4", "$4::bigint IS NOT NULL")
+    assert unguarded != query
+    monkeypatch.setitem(projector._QUERIES, "advance", unguarded)
+    await database.write(random_history(2, steps=100))
+    connection = await database.connect()
+    [entries] = await read_behind(connection, PROJECTIONS[name], 1)
+    assert await take_in(connection, PROJECTIONS[name], 1, entries)
+    before = await database.model(name)
+    if name == "lots":
+        assert await take_in(connection, PROJECTIONS[name], 1, entries)
+        assert await database.model(name) != before
+    else:
+        with pytest.raises(asyncpg.UniqueViolationError) as caught:
+            await take_in(connection, PROJECTIONS[name], 1, entries)
+        assert caught.value.constraint_name == f"{name}_1_pkey"
+        assert await database.model(name) == before
+        assert await database.checkpoint(name) == entries.stop
+    await connection.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_nothing_of_a_range_is_seen_before_its_commit(
+    database: LogDatabase, name: str
+) -> None:
+    await database.write(random_history(3, steps=50))
+    connection = await database.connect()
+    projection = PROJECTIONS[name]
+    [entries] = await read_behind(connection, projection, 1)
+    await connection.execute("BEGIN")
+    assert await advance(connection, projection, 1, entries)
+    assert (await database.model(name), await database.checkpoint(name)) == ([], 0)
+    await connection.execute("ROLLBACK")
+    assert (await database.model(name), await database.checkpoint(name)) == ([], 0)
+    await connection.execute("BEGIN")
+    assert await advance(connection, projection, 1, entries)
+    await connection.execute("COMMIT")
+    await connection.close()
+    assert await database.model(name)
+    assert await database.checkpoint(name) == entries.stop
+
+
+async def test_of_two_projectors_one_comes_first(database: LogDatabase) -> None:
+    await database.write(random_history(4, steps=50))
+    first, second = await database.connect(), await database.connect()
+    lots = PROJECTIONS["lots"]
+    [entries] = await read_behind(first, lots, 1)
+    await first.execute("BEGIN")
+    assert await advance(first, lots, 1, entries)
+    taking = asyncio.create_task(take_in(second, lots, 1, entries))
+    await until_waiting(database)
+    await first.execute("COMMIT")
+    before = await database.model("lots")
+    assert not await taking
+    assert await database.model("lots") == before
+    await first.close()
+    await second.close()
+
+
+async def test_the_second_projector_goes_on_if_the_first_one_dies(database: LogDatabase) -> None:
+    await database.write(random_history(4, steps=50))
+    first, second = await database.connect(), await database.connect()
+    lots = PROJECTIONS["lots"]
+    [entries] = await read_behind(first, lots, 1)
+    await first.execute("BEGIN")
+    assert await advance(first, lots, 1, entries)
+    taking = asyncio.create_task(take_in(second, lots, 1, entries))
+    await until_waiting(database)
+    first.terminate()
+    assert await taking
+    await second.close()
+    assert await database.checkpoint("lots") == entries.stop
+
+
+async def test_a_range_ends_where_it_was_said_to_end(database: LogDatabase) -> None:
+    """Each statement sees more of the log than the one before it."""
+    history = HistoryBuilder().create("wal_a").topup("wal_a", 30).topup("wal_a", 10)
+    await database.write(history, 2)
+    connection = await database.connect()
+    wallets = PROJECTIONS["wallets"]
+    [entries] = await read_behind(connection, wallets, 1)
+    created, changed = wallets.apply(1)
+    async with connection.transaction():
+        await connection.execute(projector._QUERIES["advance"], "wallets", 1, 0, 0, 2)
+        await connection.execute(created, 0, 0, entries.stop)
+        await database.write(history)
+        await connection.execute(changed, 0, 0, entries.stop)
+    await connection.close()
+    [row] = await database.model("wallets")
+    assert row[7] == 30
+
+
+async def test_a_refused_statement_fails_its_transaction(database: LogDatabase) -> None:
+    await database.write(HistoryBuilder().create("wal_a"))
+    connection = await database.connect()
+    wallets = PROJECTIONS["wallets"]
+    [entries] = await read_behind(connection, wallets, 1)
+    created, changed = wallets.apply(1)
+    assert await take_in(connection, wallets, 1, entries)
+    await connection.execute("BEGIN")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(created, 0, 0, 1)
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await connection.execute(changed, 0, 0, 1)
+    # says nothing, and does nothing
+    await connection.execute("COMMIT")
+    assert await read_behind(connection, wallets, 1) == []
+    await connection.close()

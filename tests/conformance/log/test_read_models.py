@@ -1,0 +1,95 @@
+"""What the SQL of each read model writes is what its plain `apply` writes, which the simulation uses."""
+
+from itertools import count
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from projections.models import PROJECTIONS
+from projections.projector import Range, read_behind, take_in
+from tests.conformance.log.databases import (
+    LogDatabase,
+    RealDatabase,
+    Row,
+    SimulatedLogDatabase,
+    plain_rows,
+    stored,
+)
+from tests.simulation.database.models import Models
+from tests.support.history import HistoryBuilder
+from tests.support.random_history import STEPS, play, random_history
+from tests.support.read_models import catch_up
+
+SHARDS = count(100)
+"""Each example has a shard of its own, so all can share a database."""
+
+RANGES = st.sampled_from([1, 2, 3, 7, 1_000])
+
+
+def plainly(history: HistoryBuilder, name: str) -> list[Row]:
+    """The model after the whole history, entry by entry."""
+    model = Models()[name]
+    for row in map(stored, history.entries):
+        for statement, apply in model.statements.items():
+            model.check(statement, [row])
+            apply([row])
+    return plain_rows(model, name, history.shard)
+
+
+@pytest.mark.parametrize("name", list(PROJECTIONS))
+# making a failing example smaller takes its time
+@pytest.mark.timeout(600)
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=STEPS, real_range=RANGES, simulated_range=RANGES)
+async def test_the_sql_does_what_the_plain_apply_does(
+    real_log: RealDatabase,
+    simulated_log: SimulatedLogDatabase,
+    name: str,
+    steps,
+    real_range: int,
+    simulated_range: int,
+) -> None:
+    history = play(steps, shard=next(SHARDS))
+    expected = plainly(history, name)
+    databases: list[tuple[LogDatabase, int]] = [
+        (real_log, real_range),
+        (simulated_log, simulated_range),
+    ]
+    for database, entries_max in databases:
+        await database.write(history)
+        connection = await database.connect()
+        await catch_up(connection, [PROJECTIONS[name]], entries_max)
+        await connection.close()
+        assert await database.model(name, history.shard) == expected
+        assert await database.checkpoint(name, history.shard) == len(history.entries)
+
+
+@pytest.mark.parametrize("name", list(PROJECTIONS))
+async def test_a_long_history_in_uneven_ranges(database: LogDatabase, name: str) -> None:
+    history = random_history(11, steps=3_000, wallets=30)
+    kinds = {type(entry.event).__name__ for entry in history.entries}
+    assert kinds >= {"Expired", "WrittenOff", "Closed", "Frozen", "CommandRejected"}
+    await database.write(history)
+    connection = await database.connect()
+    position = 0
+    for size in (1, 2, 400, 3, 1_000, 5_000):
+        stop = min(position + size, len(history.entries))
+        await catch_up_to(connection, name, position, stop)
+        position = stop
+    await connection.close()
+    assert await database.model(name) == plainly(history, name)
+    if name == "lots":
+        # what is owed is there as well
+        assert any(row[3] < 0 for row in await database.model(name))
+
+
+async def catch_up_to(connection: asyncpg.Connection, name: str, start: int, stop: int) -> None:
+    await read_behind(connection, PROJECTIONS[name], 1)
+    assert await take_in(connection, PROJECTIONS[name], 1, Range(0, start, stop, stop))
