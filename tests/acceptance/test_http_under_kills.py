@@ -18,7 +18,7 @@ from bench.connection import basic
 from cli.stack import Stack
 from projections.verification import verify
 from tests.support.databases import connection_to
-from tests.support.http_books import Books, WalletBook, check_books
+from tests.support.http_books import Books, check_books, fund_shared
 from tests.support.http_caller import Caller, Tally
 from tests.support.http_client import Client
 from tests.support.http_deployment import HttpDeployment
@@ -30,7 +30,6 @@ REQUESTS = 20_000
 CLIENTS = 32
 KEYS = 8
 SHARED_WALLETS = 4
-FUNDS = 10**9
 KILLS = ("api", "engine", "projector", "kafka", "postgres")
 AFTER = (0.15, 0.3, 0.45, 0.6, 0.75)
 """Of all requests: when each of them is killed."""
@@ -59,7 +58,8 @@ async def test_no_effect_is_doubled_or_lost(deployment: HttpDeployment) -> None:
         await create_credentials(deployment.settings.database_url, SANDBOX, label=f"key {number}")
         for number in range(KEYS)
     ]
-    before = await _fund_shared(deployment, keys[0])
+    async with httpx.AsyncClient(base_url=deployment.url(0), auth=keys[0], timeout=30) as client:
+        before = await fund_shared(client, SHARED_WALLETS)
     tally = Tally()
     ports = [*deployment.ports.values()]
     clients = []
@@ -91,24 +91,6 @@ async def test_no_effect_is_doubled_or_lost(deployment: HttpDeployment) -> None:
     assert tally.given_up > 0
     assert tally.broken[ports[0]] > 0
     assert tally.broken[ports[1]] == 0, "an API that was not killed broke connections"
-
-
-async def _fund_shared(deployment: HttpDeployment, key: tuple[str, str]) -> Books:
-    """What was done before the clients came: wallets for all of them."""
-    books = Books()
-    async with httpx.AsyncClient(base_url=deployment.url(0), auth=key, timeout=30) as client:
-        body = {"email": "shared@example.com"}
-        customer = (await client.post("/v1/customers", json=body)).json()
-        books.customers[customer["id"]] = {}
-        for _ in range(SHARED_WALLETS):
-            body = {"customer_id": customer["id"], "currency": "GHS"}
-            wallet = (await client.post("/v1/wallets", json=body)).json()
-            credit = {"amount": FUNDS, "description": "Funds", "reference": "fund"}
-            answer = await client.post(f"/v1/wallets/{wallet['id']}/credit", json=credit)
-            assert answer.status_code == 200, answer.text
-            book = books.shared[wallet["id"]] = WalletBook(wallet["id"], customer["id"])
-            book.moved("fund", FUNDS, answer.json())
-    return books
 
 
 async def _kill(deployment: HttpDeployment, tally: Tally) -> None:

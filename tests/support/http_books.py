@@ -13,6 +13,7 @@ from tests.support.query_api import walk
 
 _SIGNS = {"debit": -1, "write_off": -1, "credit": 1, "topup": 1}
 _PAGE = 100
+_FUNDS = 10**9
 
 
 @dataclass
@@ -66,6 +67,23 @@ def merged(books: Sequence[Books]) -> list[WalletBook]:
             shared.perhaps |= own.perhaps
         wallets.append(shared)
     return wallets
+
+
+async def fund_shared(client: httpx.AsyncClient, count: int) -> Books:
+    """So many wallets with funds that nobody will use up, made before other clients come."""
+    books = Books()
+    body = {"email": "shared@example.com"}
+    customer = (await client.post("/v1/customers", json=body)).json()
+    books.customers[customer["id"]] = {}
+    for _ in range(count):
+        body = {"customer_id": customer["id"], "currency": "GHS"}
+        wallet = (await client.post("/v1/wallets", json=body)).json()
+        credit = {"amount": _FUNDS, "description": "Funds", "reference": "fund"}
+        answer = await client.post(f"/v1/wallets/{wallet['id']}/credit", json=credit)
+        assert answer.status_code == 200, answer.text
+        book = books.shared[wallet["id"]] = WalletBook(wallet["id"], customer["id"])
+        book.moved("fund", _FUNDS, answer.json())
+    return books
 
 
 async def check_books(

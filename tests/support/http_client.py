@@ -40,6 +40,10 @@ class Client:
 
     async def run(self, requests: int) -> None:
         """Make at least so many requests, each answered or given up on."""
+        await self.run_while(lambda: self._requests < requests)
+
+    async def run_while(self, goes_on: Callable[[], bool]) -> None:
+        """Make one request after the other, each answered or given up on."""
         steps: dict[Callable[[], Awaitable[None]], int] = {
             self._debit: 32,
             self._credit: 15,
@@ -56,7 +60,7 @@ class Client:
         }
         try:
             await self._make_customer()
-            while self._requests < requests:
+            while goes_on():
                 (step,) = self._rng.choices([*steps], [*steps.values()])
                 await step()
         finally:

@@ -25,6 +25,7 @@ from tests.support.payloads import create, credit, debit, payload, topup
 _WALLETS = 40
 _BURST = 15
 _PAUSE_S = 0.02
+_DELIVERY_MS_MAX = 90_000
 _KINDS = {
     "topup": 24,
     "debit": 40,
@@ -63,6 +64,7 @@ class Load:
         partitions: int,
         seed: int,
         place: Callable[[str, int], int] = home,
+        tag: str = "load",
     ) -> None:
         self.seed = seed
         self.partitions = partitions
@@ -72,9 +74,13 @@ class Load:
         self._place = place
         self._topic = settings.commands_topic
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka_bootstrap, enable_idempotence=True, acks="all"
+            bootstrap_servers=settings.kafka_bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            # also how long a record may wait for a broker before it is given up
+            request_timeout_ms=_DELIVERY_MS_MAX,
         )
-        self._wallets = [f"wal_load{number:03d}" for number in range(_WALLETS)]
+        self._wallets = [f"wal_{tag}{number:03d}" for number in range(_WALLETS)]
         self._references: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Self:
