@@ -37,6 +37,7 @@ class Process:
         self.name = name
         self.dead = False
         self.paused = False
+        self.pauses = 0
         self.skew_s = 0.0
         self.leaving = asyncio.Event()
         self.steps = 0
@@ -72,8 +73,13 @@ class Process:
         """Ask it to end by itself."""
         self._loop.call_soon(self.leaving.set)
 
+    def end(self) -> None:
+        """It has come to its end: what it has left undone stays so."""
+        self._loop.call_soon(self.kill, context=Context())
+
     def pause(self) -> None:
         self.paused = True
+        self.pauses += 1
 
     def resume(self) -> None:
         self.paused = False

@@ -25,6 +25,7 @@ _QUIET_AFTER_MS = 500
 
 FaultKind = Literal[
     "crash",
+    "stop",
     "pause",
     "rebalance",
     "clock",
@@ -49,6 +50,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 
     crash            it dies at the `size`-th of its callbacks after `at_ms`; another one starts
                      after `length_ms`
+    stop             it is told to stop, and another one starts `length_ms` after its end
     pause            nothing of it runs for `length_ms`; its connections stay open
     rebalance        one more member joins the group for `length_ms`, and leaves
     clock            its clock is off by `size` seconds (negative: behind) for `length_ms`

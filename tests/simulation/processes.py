@@ -22,6 +22,7 @@ DEAD_LETTERS_TOPIC: Final = "wallet.dead-letters"
 TOPICS: Final = (COMMANDS_TOPIC, EVENTS_TOPIC, DEAD_LETTERS_TOPIC)
 GROUP: Final = "wallet-engine"
 _GUEST_SESSION_MS: Final = 3_000
+_LEAVE_S: Final = 3.0
 
 
 async def engine(world: "World", process: Process, name: str) -> None:
@@ -39,11 +40,32 @@ async def engine(world: "World", process: Process, name: str) -> None:
     consumer.subscribe([settings.commands_topic], assignment)
     background = [asyncio.create_task(work) for work in assignment.background()]
     await consumer.start()
+    pumping = asyncio.create_task(_pump(world, assignment, consumer))
+    told = asyncio.create_task(process.leaving.wait())
+    await asyncio.wait({pumping, told, *background}, return_when=asyncio.FIRST_COMPLETED)
+    if not told.done():
+        raise AssertionError("a task of the engine that never ends has ended")
+    # as CommandConsumer does when it is told to stop
+    assignment.refuse_more()
+    await assignment.give_up()
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    pumping.cancel()
+    try:
+        async with asyncio.timeout(_LEAVE_S):
+            await consumer.stop()
+            await assignment.close()
+    except TimeoutError:
+        world.note(process.name, "has not left the group")
+    process.end()
+
+
+async def _pump(world: "World", assignment: Assignment, consumer: SimulatedConsumer) -> None:
+    """FastStream's loop around the handler."""
     while True:
         if records := await assignment.fetch(consumer):
             await _hand_over(world, assignment, records)
-        if any(task.done() for task in background):
-            raise AssertionError("a background task of the engine has ended")
 
 
 async def _hand_over(world: "World", assignment: Assignment, records: Sequence[Any]) -> None:

@@ -24,6 +24,8 @@ _APPENDS: Final = ("append", "advance", "commit")
 _FAILURES: Final = (serialization_failure, lock_timeout, query_canceled)
 _NEVER_REFUSED: Final = ("connect", "begin", "rollback", "listen", "set")
 _LATE_S: Final = (0.01, 0.1, 1.0, 6.0)
+_BEYOND_TIMEOUTS_S: Final = 11.0
+"""Longer than a client waits for an answer, and than a transaction may take."""
 
 
 class Weather(Struct):
@@ -112,7 +114,7 @@ class Trouble:
         if self.disk_slow_until > self._loop.time():
             seconds += self.disk_slow_s * self._random()
         if self._hits("statement_slow", rates.statement_slow):
-            seconds += self._source.choice(_LATE_S)
+            seconds += self._source.choice((*_LATE_S, _BEYOND_TIMEOUTS_S))
         return seconds
 
     def reply(self, what: str) -> float:

@@ -31,6 +31,8 @@ from tests.simulation.processes import COMMANDS_TOPIC, GROUP, TOPICS, engine, gu
 from tests.simulation.trouble import Trouble
 from tests.simulation.violation import Violation
 
+STOPPED_WITHIN_S: Final = 20.0
+"""An engine that is told to stop needs no longer, whatever is away."""
 DRAINED_WITHIN_S: Final = 120.0
 """Once nothing goes wrong any more, everything is decided, published and shown this soon."""
 _POLL_S: Final = 0.2
@@ -271,20 +273,24 @@ class World:
         getattr(self, f"_{fault.kind}")(fault, fault.length_ms / 1000)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Unless it has become quiet by then: nobody is away then any more, nor comes again."""
         self.loop.call_later(seconds, lambda: None if self._quiet else call())
 
     def _end(self, name: str, fault: Fault, length_s: float) -> None:
         process = self._processes[name]
-        if process.dead:
-            return
+        if not process.dead:
+            self._replace_once_dead(process, length_s)
+            process.die_after(1 + int(fault.size))
+
+    def _replace_once_dead(self, process: Process, length_s: float) -> None:
         died = process.on_death
 
         def die() -> None:
             died()
-            self._later(length_s, lambda: self._start(name))
+            away_s = 0.0 if self._quiet else length_s
+            self.loop.call_later(away_s, self._start, process.name)
 
         process.on_death = die
-        process.die_after(1 + int(fault.size))
 
     def _hold(self, name: str, length_s: float) -> None:
         process = self._processes[name]
@@ -294,6 +300,20 @@ class World:
 
     def _crash(self, fault: Fault, length_s: float) -> None:
         self._end(f"engine-{fault.target}", fault, length_s)
+
+    def _stop(self, fault: Fault, length_s: float) -> None:
+        process = self._processes[f"engine-{fault.target}"]
+        if process.dead or process.leaving.is_set():
+            return
+        self._replace_once_dead(process, length_s)
+        process.leave()
+        self.loop.call_later(STOPPED_WITHIN_S, self._expect_stopped, process, process.pauses)
+
+    def _expect_stopped(self, process: Process, pauses: int) -> None:
+        if not process.dead and process.pauses == pauses:
+            self.loop.fail(
+                Violation("not_stopped", f"{process.name} goes on although it was told")
+            )
 
     def _pause(self, fault: Fault, length_s: float) -> None:
         self._hold(f"engine-{fault.target}", length_s)
