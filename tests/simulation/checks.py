@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from schemas.instants import to_microseconds
+from tests.simulation.claim_checks import Claims
 from tests.simulation.kept_checks import check_snapshots, check_tiles
 from tests.simulation.model_checks import check_models
 from tests.simulation.plan import Plan
@@ -14,9 +15,14 @@ MODELS: Final = ("wallets", "transactions", "lots", "postings")
 
 
 class Checks:
-    """Watches a database and a broker. Whatever is wrong is raised as a Violation at once."""
+    """Watches a database and a broker. Whatever is wrong is raised as a Violation at once.
 
-    def __init__(self, plan: Plan, database: Any, broker: Any) -> None:
+    What is `unasked` is let pass, to see what harm comes of it.
+    """
+
+    def __init__(
+        self, plan: Plan, database: Any, broker: Any, *, unasked: frozenset[str] = frozenset()
+    ) -> None:
         self._database = database
         self._broker = broker
         partitions = range(plan.partitions)
@@ -27,9 +33,11 @@ class Checks:
                 lots_max=plan.lots_max,
                 database=database,
                 broker=broker,
+                unasked=unasked,
             )
             for shard in partitions
         ]
+        self.claims = [Claims(shard, database, broker) for shard in partitions]
         self.events = [EventConsumer(shard, database) for shard in partitions]
         self.letters = [LetterConsumer(shard, database) for shard in partitions]
         database.commit_listeners.append(self._committed)
@@ -38,6 +46,7 @@ class Checks:
     def _committed(self, shard: int) -> None:
         self.shards[shard].committed(self._database.clock())
         self.events[shard].check_checkpoint()
+        self.claims[shard].committed()
 
     def _landed(self, topic: str, partition: int, record: Any) -> None:
         if topic == "wallet.events":

@@ -1,10 +1,13 @@
 """One run of a plan, and what it came to."""
 
 import traceback
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
+from functools import partial
+from hashlib import blake2b
 
 from msgspec import Struct
 
+from tests.simulation.checks import Checks
 from tests.simulation.plan import Plan
 from tests.simulation.safeguards import SAFEGUARDS
 from tests.simulation.trace import Trace
@@ -19,16 +22,21 @@ class Outcome(Struct, frozen=True, kw_only=True):
     commands: int
     faults: dict[str, int]
     entries: int = 0
+    fingerprint: str = ""
+    """Two runs with the same one went the same way."""
     kind: str | None = None
     text: str = ""
 
 
 def run(plan: Plan, *, without: str | None = None, trace: Trace | None = None) -> Outcome:
     """Run a plan once; `without` names a safeguard that is taken out for as long."""
-    removal = nullcontext() if without is None else SAFEGUARDS[without].removed()
     with ExitStack() as stack:
-        stack.enter_context(removal)
-        world = World(plan, trace)
+        make_checks = Checks
+        if without is not None:
+            safeguard = SAFEGUARDS[without]
+            stack.enter_context(safeguard.removed())
+            make_checks = partial(Checks, unasked=safeguard.unasked)
+        world = World(plan, trace, make_checks)
         if trace is not None:
             stack.enter_context(trace.following(world))
         kind, text = None, ""
@@ -47,6 +55,16 @@ def run(plan: Plan, *, without: str | None = None, trace: Trace | None = None) -
         commands=len(plan.commands),
         faults=dict(world.faults),
         entries=sum(map(len, world.database.log.values())),
+        fingerprint=_fingerprint(world),
         kind=kind,
         text=text,
     )
+
+
+def _fingerprint(world: World) -> str:
+    went = [
+        world.loop.time(),
+        world.loop.callbacks,
+        *((row.epoch, row.last_at, row.tree) for row in world.database.shards.values()),
+    ]
+    return blake2b(repr(went).encode(), digest_size=8).hexdigest()
