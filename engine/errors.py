@@ -9,7 +9,7 @@ EngineError
 ├── LeaseLostError        another worker has claimed the shard; this one wrote nothing
 ├── ClockRefusedError     the engine's clock and the database's are too far apart; nothing was written
 ├── DataRefusedError      the database will not take an entry, whoever sends it
-│   └── CommandRecordedError  because the log has an outcome of one of its commands
+│   └── AlreadyRecordedError  because the log has one of its ids, most likely a repeat's
 ├── RepeatsUnknownError   a command broke the decider before the log was asked whether it is a repeat
 ├── OutcomeMissingError   a decided command has no outcome; in engine.receipts
 ├── EntryUnreadableError, HistoryBrokenError            in engine.replay
@@ -69,7 +69,7 @@ class RepeatsUnknownError(EngineError):
     code = "repeats_unknown"
 
 
-class CommandRecordedError(DataRefusedError):
-    """The log holds one of the command ids already: the batch was decided without looking."""
+class AlreadyRecordedError(DataRefusedError):
+    """The log holds one of the ids already: most likely the batch was decided without looking."""
 
-    code = "command_recorded"
+    code = "already_recorded"

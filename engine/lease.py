@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from engine.batch import Batch, Deciding, Tip, may_have_been_refused
 from engine.cache import WalletCache
-from engine.errors import CommandRecordedError, DataRefusedError, RepeatsUnknownError
+from engine.errors import AlreadyRecordedError, DataRefusedError, RepeatsUnknownError
 from engine.foresight import COMMANDS_MAX, Foresight
 from engine.intake import (
     Intake,
@@ -54,7 +54,7 @@ class Flow(Protocol):
 
     def resume(self) -> None: ...
 
-    async def beginning_offset(self) -> int: ...
+    async def ends(self) -> tuple[int, int]: ...
 
 
 class StraySender(Protocol):
@@ -141,7 +141,7 @@ class Lease:
 
     async def _judge(self) -> None:
         try:
-            await self._placement.judge(self._flow.beginning_offset)
+            await self._placement.judge(self._flow.ends)
             self._judging = None
             self._flow.seek(self._placement.expected)
             if not self._paused:
@@ -444,7 +444,7 @@ class Lease:
             await appending
         except DataRefusedError as error:
             self._put_back(decided_on_it)
-            if self._appending_unlooked and isinstance(error, CommandRecordedError):
+            if self._appending_unlooked and isinstance(error, AlreadyRecordedError):
                 self._decide_again()
             else:
                 self._halve(error)

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from engine.decider import evolve
 from engine.errors import (
+    AlreadyRecordedError,
     ClockRefusedError,
-    CommandRecordedError,
     DataRefusedError,
     LeaseLostError,
     ShardHaltedError,
@@ -34,7 +34,6 @@ TRANSACTION_TIMEOUT_S: Final = 10
 
 _QUERIES = load_queries(Path(__file__).with_name("log.sql"))
 _REFUSED_CLASSES: Final = ("22", "23", "54")
-_COMMAND_ONCE: Final = "log_command_once"
 _LOAD_WALLETS_MAX: Final = 500
 
 _APPEND_SESSION = {
@@ -227,15 +226,14 @@ class ShardLog:
         """Write the batch whole, or raise and have written nothing.
 
         Raises LeaseLostError, ClockRefusedError, DataRefusedError, of the last kind
-        CommandRecordedError if the log has one of the command ids; with any other error the
+        AlreadyRecordedError if the log has one of the ids; with any other error the
         outcome is unknown, and only a new claim can tell.
         """
         try:
             written = await self._append.fetchval(_QUERIES["append"], *self._arguments(batch))
         except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == _COMMAND_ONCE:
-                raise CommandRecordedError(f"{error.sqlstate}: {error}") from error
-            raise DataRefusedError(f"{error.sqlstate}: {error}") from error
+            # which index it was can't be told: partitions name theirs as they like
+            raise AlreadyRecordedError(f"{error.sqlstate}: {error}") from error
         except asyncpg.PostgresError as error:
             if (error.sqlstate or "")[:2] in _REFUSED_CLASSES:
                 raise DataRefusedError(f"{error.sqlstate}: {error}") from error

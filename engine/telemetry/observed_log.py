@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from engine.errors import (
+    AlreadyRecordedError,
     ClockRefusedError,
-    CommandRecordedError,
     DataRefusedError,
     LeaseLostError,
 )
@@ -46,7 +46,7 @@ class ObservedLog(ShardLog):
         except ClockRefusedError:
             self.metrics.append_refused("clock")
             raise
-        except CommandRecordedError:
+        except AlreadyRecordedError:
             self.metrics.append_refused("repeat")
             raise
         except DataRefusedError:
