@@ -56,9 +56,10 @@ class PartitionMembership:
     def resume(self) -> None:
         self._consumer.resume(self._place)
 
-    async def beginning_offset(self) -> int:
-        offsets = await self._consumer.beginning_offsets([self._place])
-        return int(offsets[self._place])
+    async def ends(self) -> tuple[int, int]:
+        begin = await self._consumer.beginning_offsets([self._place])
+        end = await self._consumer.end_offsets([self._place])
+        return int(begin[self._place]), int(end[self._place])
 
     async def prove(self, offset: int) -> None:
         await self._consumer.commit({self._place: OffsetAndMetadata(offset, "")})

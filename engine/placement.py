@@ -3,7 +3,7 @@
 A failed batch that were passed over would be lost for good, so a delivery that begins anywhere
 else is dropped, and the partition is sought back. Only what then begins at the same place again
 is real: later, it is a gap that transaction markers left; with the records before it deleted, or
-earlier, the topic is not the one that the shard has read so far.
+earlier and the partition ends there, the topic is not the one that the shard has read so far.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,12 +34,19 @@ class Placement:
             return "seek_back"
         return "judge"
 
-    async def judge(self, beginning_offset: Callable[[], Awaitable[int]]) -> None:
-        """Let the suspected gap pass, or raise ShardHaltedError for what it tells of the topic."""
+    async def judge(self, ends: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+        """Let the suspected gap pass, or raise ShardHaltedError for what it tells of the topic.
+
+        `ends` asks the broker for the partition's first offset and the one after its last.
+        """
         first = self._suspect
         if first is None:
             return
-        beginning = await beginning_offset()
+        beginning, end = await ends()
+        if end >= self.expected > first:
+            # records from before a seek that were handed over late, twice
+            self._suspect = None
+            return
         if first < self.expected:
             raise ShardHaltedError(
                 "commands_topic_replaced",
