@@ -1,12 +1,22 @@
 """Is any engine at work, which could append or publish while shards are rolled forward?"""
 
+import asyncio
+import time
+from typing import Final
+
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from engine.kafka import client_options
 from engine.rollforward.errors import EnginesRunningError
 from engine.rollforward.restored_log import QUERIES
 from engine.settings import Settings
+
+_COORDINATOR_S: Final = 30.0
+_POLL_S: Final = 0.2
+_MEMBERS: Final = 5
+"""Where a group's description has its members."""
 
 
 async def refuse_beside_engines(settings: Settings, connection: asyncpg.Connection) -> None:
@@ -24,9 +34,18 @@ async def refuse_beside_engines(settings: Settings, connection: asyncpg.Connecti
 
 async def _members(settings: Settings) -> int:
     admin = AIOKafkaAdminClient(**client_options(settings))
+    deadline = time.monotonic() + _COORDINATOR_S
     try:
         await admin.start()
-        described = await admin.describe_consumer_groups([settings.group])
+        while True:
+            try:
+                described = await admin.describe_consumer_groups([settings.group])
+                break
+            except GroupCoordinatorNotAvailableError:
+                # a cluster that has just started, or has had no group yet
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_POLL_S)
     finally:
         await admin.close()
-    return sum(len(group[5]) for response in described for group in response.groups)
+    return sum(len(group[_MEMBERS]) for response in described for group in response.groups)

@@ -46,8 +46,6 @@ class EntryRules:
         return entry
 
     def _wrong(self, entry: Entry, published: Published) -> str | None:
-        if (entry.shard, entry.position) != (self._shard, published.position):
-            return f"is for shard {entry.shard}, position {entry.position}"
         if published.key != entry.wallet_id.encode():
             return f"has another key than its wallet, {entry.wallet_id}"
         if entry.occurred_at < self._last_at:

@@ -151,8 +151,10 @@ class Examination:
         suffix = Suffix(topic, row)
         told = partial(self._on_progress, f"examining {topic}, partition {shard}")
         async for records in self._reader.pages(topic, shard, begin, stop):
-            in_log = suffix.take(records)
-            if in_log:
+            page = suffix.sort(records)
+            if in_log := suffix.in_log(page):
+                # before anything else: where the two differ, nothing after that can be right
                 await compare_with_log(self._connection, topic, shard, in_log)
+            suffix.extend(page)
             told(records[-1].offset + 1 - begin, stop - begin)
         return suffix

@@ -9,7 +9,7 @@ from engine.log import ShardRow
 from engine.merkle import leaf_hashes
 from engine.rollforward.entry_rules import EntryRules
 from engine.rollforward.errors import HistoryForkedError, TopicTooShortError
-from engine.rollforward.succession import Published, PublishedRecord, Succession
+from engine.rollforward.succession import Page, Published, PublishedRecord, Succession
 from schemas.entries import Entry, decode_entry
 from schemas.instants import to_text
 
@@ -46,22 +46,25 @@ class Suffix:
         """Whether an entry was seen without the one before it."""
         return self._succession.ahead is not None
 
-    def take(self, records: Sequence[PublishedRecord]) -> list[Published]:
-        """Take the next records; gives those that the restored log has, to be compared with it."""
-        page = self._succession.take(records)
-        if page.following:
-            if self.start is None:
-                self.start = page.following[0].offset
-            for published in page.following:
-                self.last = self._rules.read(published)
-            hashes = leaf_hashes(published.data for published in page.following)
-            self.frontier.extend(hashes)
-            self.marks += b"".join(leaf[:MARK_BYTES] for leaf in hashes)
-        in_log = []
+    def sort(self, records: Sequence[PublishedRecord]) -> Page:
+        """What the next records are, before any of them is taken over."""
+        return self._succession.take(records)
+
+    def in_log(self, page: Page) -> list[Published]:
+        """The records of a page that the restored log has, to be compared with it."""
+        return [each for each in page.repeated if each.position < self.row.position]
+
+    def extend(self, page: Page) -> None:
+        """Take over a page; raises RollForwardError for what can't be true in it."""
+        if page.following and self.start is None:
+            self.start = page.following[0].offset
+        for published in page.following:
+            self.last = self._rules.read(published)
+        hashes = leaf_hashes(published.data for published in page.following)
+        self.frontier.extend(hashes)
+        self.marks += b"".join(leaf[:MARK_BYTES] for leaf in hashes)
         for published in page.repeated:
-            if published.position < self.row.position:
-                in_log.append(published)
-            elif not self.has(published):
+            if published.position >= self.row.position and not self._has(published):
                 raise HistoryForkedError(
                     f"{self._topic}, partition {self.row.shard}, offset {published.offset} has"
                     f" another entry for position {published.position} than the topic has before:"
@@ -69,10 +72,8 @@ class Suffix:
                     f" database to a later point, one that has position {published.position}, if"
                     " there is one; consumers have taken the entry that came first."
                 )
-        return in_log
 
-    def has(self, published: Published) -> bool:
-        """Whether the entry is the one that was taken for its position."""
+    def _has(self, published: Published) -> bool:
         place = (published.position - self.row.position) * MARK_BYTES
         (leaf,) = leaf_hashes([published.data])
         return self.marks[place : place + MARK_BYTES] == leaf[:MARK_BYTES]

@@ -106,7 +106,7 @@ def rolled_forward(case: Case) -> tuple[Suffix, list[bytes]]:
     for start in range(case.scanned_from, len(records), case.page):
         page = records[start : start + case.page]
         before = suffix.position
-        suffix.take(page)
+        suffix.extend(suffix.sort(page))
         by_position = {decode_entry(r.value or b"").position: r.value or b"" for r in page}
         taken += [by_position[position] for position in range(before, suffix.position)]
     suffix.finish()

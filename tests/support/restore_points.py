@@ -4,13 +4,33 @@ PostgreSQL copies a database at rest file by file, so a copy is what a recovery 
 transaction gives, at the price of nobody being connected.
 """
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
+from engine.events_topic import EventRecord, event_record, whole_commands
+from engine.log import StoredEntry
+from engine.producing import ShardProducer
+from engine.settings import Settings
+from schemas.entries import encode_entry
+from schemas.events import TAGS
 from tests.support.databases import connection_to, fresh_database
+from tests.support.engines import service
+from tests.support.history import HistoryBuilder
 from tests.support.polling import poll_async
+
+_BATCH_BYTES_MAX = 850 * 1024
+_NOBODY_CONNECTED = """
+SELECT NOT EXISTS (
+    SELECT FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid()
+       AND backend_type = 'client backend'
+)
+"""
 
 
 @asynccontextmanager
@@ -44,3 +64,88 @@ async def log_rows(url: str, stop: int | None = None) -> list[tuple[object, ...]
             stop,
         )
     return [tuple(row.values()) for row in rows]
+
+
+async def decide(settings: Settings, *commands: bytes, wallet_id: str) -> list[tuple[int, int]]:
+    """Send the commands of a wallet and have them decided and published; where they went.
+
+    Nobody is connected to the database afterwards.
+    """
+    async with service(settings, settings.partitions) as running:
+        async with running.engine():
+            sent = await running.send_commands(*commands, wallet_id=wallet_id)
+            await running.decided()
+            await running.until("SELECT bool_and(published = position) FROM shards")
+        await running.until(_NOBODY_CONNECTED)
+    return sent
+
+
+@asynccontextmanager
+async def published_up_to(settings: Settings, url: str, stop: int) -> AsyncIterator[Settings]:
+    """The settings of a world in which shard 0 of a log was published up to `stop`, and no more.
+
+    `url` is the database whose log it is; that of `settings` is told of the new events topic.
+    """
+    topic = f"t{uuid.uuid4().hex[:12]}.wallet.events"
+    world = settings.model_copy(update={"events_topic": topic})
+    async with administration(settings) as admin:
+        await admin.create_topics([NewTopic(topic, settings.partitions, 1)])
+        await publish(world, [record for record in await read_log(url) if record.position < stop])
+        async with connection_to(settings.database_url) as connection:
+            await connection.execute("UPDATE topology SET events_topic = $1", topic)
+        yield world
+        await admin.delete_topics([topic])
+
+
+async def read_log(url: str) -> list[EventRecord]:
+    """Shard 0 of a log, as it is published."""
+    async with connection_to(url) as connection:
+        rows = await connection.fetch(
+            "SELECT position, wallet_id, type, occurred_at, data FROM log"
+            " WHERE shard = 0 ORDER BY position"
+        )
+    return [event_record(StoredEntry(*row)) for row in rows]
+
+
+def as_published(history: HistoryBuilder) -> list[EventRecord]:
+    """The entries of a history as they are published."""
+    return [
+        EventRecord(
+            entry.position,
+            entry.wallet_id,
+            TAGS[type(entry.event)],
+            entry.occurred_at,
+            encode_entry(entry),
+            entry.last,
+        )
+        for entry in history.entries
+    ]
+
+
+async def publish(settings: Settings, records: Sequence[EventRecord]) -> None:
+    """Publish entries of shard 0 as an engine does, as many as are whole commands."""
+    groups = whole_commands(records, _BATCH_BYTES_MAX)
+    if not groups:
+        return
+    producer = await ShardProducer.connect(settings, 0)
+    try:
+        for group in groups:
+            await producer.publish(group)
+    finally:
+        await producer.close()
+
+
+async def delete_records(settings: Settings, topic: str, before: int) -> None:
+    """Delete what partition 0 of a topic has before an offset, as retention does."""
+    async with administration(settings) as admin:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before)})
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from engine.merkle import leaf_hash
 from engine.rollforward.errors import EntryRefusedError, HistoryForkedError, TopicTooShortError
 from engine.rollforward.suffix import MARK_BYTES, Suffix
+from schemas import digests
 from schemas.commands import TopUp
 from schemas.entries import Entry, encode_entry
 from schemas.events import CommandRejected
@@ -42,7 +43,7 @@ def entries() -> list[Entry]:
 
 def suffix_of(*records: Any, restored: int = RESTORED) -> Suffix:
     suffix = Suffix(TOPIC, restored_row(history(), restored))
-    suffix.take(records)
+    suffix.extend(suffix.sort(records))
     return suffix
 
 
@@ -79,7 +80,7 @@ def test_what_follows_is_taken_in_order(entries: list[Entry]) -> None:
 
 def test_what_the_log_has_is_given_back_to_be_compared(entries: list[Entry]) -> None:
     suffix = Suffix(TOPIC, restored_row(history(), RESTORED))
-    in_log = suffix.take(as_records(entries[:4]))
+    in_log = suffix.in_log(suffix.sort(as_records(entries[:4])))
     assert [each.position for each in in_log] == [0, 1]
     assert in_log[1].data == encode_entry(entries[1])
 
@@ -196,6 +197,18 @@ def test_another_wallet_inside_a_command(entries: list[Entry]) -> None:
     records = as_records(entries)
     records[7] = as_record(replace(entries[7], wallet_id="wal_b"), 7)
     assert "inside the command at offset 5" in refusal(*records)
+
+
+def test_each_further_entry_of_a_command_has_an_ordinal(entries: list[Entry]) -> None:
+    identity = digests.command_id("wal_a", "r6")
+    first, closed = entries[6:]
+    second = replace(
+        first, position=7, version=7, command_id=digests.further_id(identity, 1).hex()
+    )
+    records = as_records([*entries[:7], second, replace(closed, position=8, version=8)])
+    suffix = suffix_of(*records)
+    suffix.finish()
+    assert suffix.position == 9
 
 
 def test_a_conflict_stands_under_an_id_of_its_own() -> None:
