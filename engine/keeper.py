@@ -24,6 +24,7 @@ class Keeper:
         self._leaf_hashes: list[bytes] = []
         self._snapshots: dict[str, Snapshot] = {}
         self._tiler: Tiler | None = None
+        self._covered = 0
         self._turn = asyncio.Lock()
 
     def note(self, batch: Batch) -> None:
@@ -52,13 +53,21 @@ class Keeper:
         if self._tiler is None:
             self._tiler = await self._catch_up()
         hashes, self._leaf_hashes = self._leaf_hashes, []
-        self._tiler.add(hashes)
+        self._tiler.add(hashes[self._take_covered(len(hashes)) :])
         if tiles := self._tiler.take_changed():
             await self._log.save_tiles(tiles)
+
+    def _take_covered(self, noted: int) -> int:
+        """How many of the next noted entries the stored tiles had already."""
+        covered = min(self._covered, noted)
+        self._covered -= covered
+        return covered
 
     async def _catch_up(self) -> Tiler:
         stored = await self._log.partial_tiles()
         tiler = Tiler(_covered(stored), stored)
+        # the next owner may have been quicker, and its tiles have what this lease has noted
+        self._covered = max(0, tiler.size - self._position)
         while tiler.size < self._position:
             entries = await self._log.read_entries(tiler.size, self._position, _PAGE_ENTRIES)
             tiler.add(leaf_hashes(entry.data for entry in entries))
