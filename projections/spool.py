@@ -11,7 +11,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from projections.errors import ProjectionError
 
@@ -41,11 +41,12 @@ class Codec(NamedTuple, Generic[V]):
 class Spool:
     """Maps and tables by name, and notes; nothing of it counts before `commit`."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._maps: list[SpooledMap[object]] = []
+    def __init__(self, path: Path | None = None, wait_s: float = 5.0) -> None:
+        self._maps: list[SpooledMap[Any]] = []
         try:
-            self._database = sqlite3.connect("" if path is None else path, isolation_level=None)
+            self._database = sqlite3.connect(
+                "" if path is None else path, timeout=wait_s, isolation_level=None
+            )
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("PRAGMA synchronous = OFF")
             self._database.execute(f"PRAGMA cache_size = -{_PAGE_CACHE_KIB}")
@@ -68,7 +69,7 @@ class Spool:
     def map(self, name: str, codec: Codec[V], weight_max: int | None = None) -> "SpooledMap[V]":
         """A map from text; values that weigh `weight_max` together are kept at hand."""
         spooled = SpooledMap(self._database, name, codec, weight_max or AT_HAND_WEIGHT_MAX)
-        self._maps.append(spooled)  # type: ignore[arg-type]
+        self._maps.append(spooled)
         return spooled
 
     def rows(self, name: str) -> "SpooledRows":

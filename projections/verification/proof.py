@@ -28,8 +28,8 @@ from projections.verification.shard import ShardProof
 from projections.verification.shard_job import ShardJob, ShardOutcome
 from projections.verification.signed import SignedShard
 from projections.verification.state_directory import Run, StateDirectory, identify
+from projections.verification.task import Task
 from projections.verification.topics import reaching_topics
-from projections.verification.worker import Task
 from projections.verification.workers import Workers
 
 

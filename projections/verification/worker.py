@@ -1,64 +1,31 @@
 """A process that verifies shards, one after another, for the one that started it.
 
-It is told what to do in lines on its standard input, and answers in lines: first the task, then
-the number of a shard each time it is done with one. It ends when its input does.
+It is told what to do in lines on its standard input: first the task, then the number of a shard
+each time it is done with one. It answers in lines, and is gone as soon as its input ends.
 """
 
 import asyncio
+import os
 import sys
 import traceback
-from datetime import datetime
+from asyncio import Queue, StreamReader, StreamReaderProtocol
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import asyncpg
 import msgspec
-from msgspec import Struct
 
 from engine.replay import partition_count
 from engine.settings import Settings
 from projections.errors import ProjectionError
 from projections.verification.connecting import connected
 from projections.verification.errors import TopicsUnreachableError
-from projections.verification.progress import Progress
-from projections.verification.shard_job import ShardJob, ShardOutcome
-from projections.verification.signed import SignedShard
+from projections.verification.shard_job import ShardJob
+from projections.verification.task import Answer, Done, Failed, Task, Told
 from projections.verification.topics import Topics, reaching_topics
 
-
-class Task(Struct, frozen=True, kw_only=True):
-    """What a worker does for any shard. `settings` are all of them, passwords included."""
-
-    settings: dict[str, Any]
-    kafka: bool
-    shards: list[int]
-    instant: datetime
-    signed: list[SignedShard]
-    state_files: dict[int, str]
-
-
-class Done(Struct, frozen=True, tag="done"):
-    """One shard."""
-
-    outcome: ShardOutcome
-
-
-class Told(Struct, frozen=True, tag="progress"):
-    """How far it is with a shard."""
-
-    progress: Progress
-
-
-class Failed(Struct, frozen=True, tag="failed"):
-    """It can't go on. `kind`: what could not be reached, or whose fault it is."""
-
-    kind: str
-    message: str
-
-
-Answer = Done | Told | Failed
-
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+_LINE_BYTES_MAX: Final = 1 << 26
+_LOST: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
 
 
 def main() -> None:
@@ -85,22 +52,39 @@ def _failure(error: Exception) -> Failed:
 
 
 async def _work() -> None:
-    task = msgspec.json.decode(await _line(), type=Task)
+    lines: Queue[bytes] = Queue()
+    listening = asyncio.create_task(_listen(lines))
+    task = msgspec.json.decode(await lines.get(), type=Task)
     settings = Settings(**task.settings)
     async with connected(settings) as connection:
         partitions = await partition_count(connection)
         if task.kafka and partitions is not None:
             async with reaching_topics(settings, task.shards) as topics:
-                await _serve(task, connection, topics, partitions)
+                await _serve(task, lines, connection, topics, partitions)
         else:
-            await _serve(task, connection, None, partitions)
+            await _serve(task, lines, connection, None, partitions)
+    await listening
+
+
+async def _listen(lines: Queue[bytes]) -> None:
+    reader = StreamReader(limit=_LINE_BYTES_MAX)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        lines.put_nowait(line)
+    # whoever wanted the proof is gone, and what was committed to state files is safe
+    os._exit(1)
 
 
 async def _serve(
-    task: Task, connection: asyncpg.Connection, topics: Topics | None, partitions: int | None
+    task: Task,
+    lines: Queue[bytes],
+    connection: asyncpg.Connection,
+    topics: Topics | None,
+    partitions: int | None,
 ) -> None:
-    while line := await _line():
-        shard = int(line)
+    while True:
+        shard = int(await lines.get())
         job = ShardJob(
             shard=shard,
             instant=task.instant,
@@ -109,11 +93,6 @@ async def _serve(
         )
         outcome = await job.run(connection, topics, partitions, lambda now: _answer(Told(now)))
         _answer(Done(outcome))
-
-
-async def _line() -> bytes:
-    # a thread, or Kafka's heartbeats would stand still meanwhile
-    return await asyncio.to_thread(sys.stdin.buffer.readline)
 
 
 def _answer(answer: Answer) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from projections.verification.errors import TopicsUnreachableError, VerificationError
 from projections.verification.progress import OnProgress
 from projections.verification.shard_job import ShardOutcome
-from projections.verification.worker import Answer, Done, Failed, Task, Told
+from projections.verification.task import Answer, Done, Failed, Task, Told
 
 _LINE_BYTES_MAX: Final = 1 << 26
 _MODULE: Final = "projections.verification.worker"
@@ -36,9 +36,9 @@ class Workers:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._count, len(shards))):
                     group.create_task(self._one(left, outcomes))
-        except* (VerificationError, OSError) as errors:
-            # each of them has failed in the same way, as a rule
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as errors:
+            # what ends one ends the others, so that the first is the cause
+            raise errors.exceptions[0] from errors
         return sorted(outcomes, key=lambda outcome: outcome.proof.shard)
 
     async def _one(self, left: list[int], outcomes: list[ShardOutcome]) -> None:
