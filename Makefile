@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 		2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test browser lock contracts bench chaos clean
+.PHONY: help setup demo check test browser lock contracts bench simulate chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ contracts: $(STAMP) ## write docs/contracts and docs/errors.md anew from the cod
 bench: setup ## measure commands per second, and debits over HTTP, beside the raw cost of each
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.http
+
+simulate: $(STAMP) ## run the engine in a simulated world, over and over (MINUTES=1, SEEDS=a:b, SEED=n)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 chaos: setup ## kill, pause and cut off real processes under load (MINUTES=10, SEED=a number)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

@@ -70,7 +70,7 @@ def outcomes(
         return
     # forked: each has the same hash seed, without which sets have another order
     with multiprocessing.get_context("fork").Pool(processes) as pool:
-        yield from pool.imap_unordered(work, seeds, chunksize=_SEEDS_AT_ONCE)
+        yield from pool.imap(work, seeds, chunksize=_SEEDS_AT_ONCE)
 
 
 def campaign(
@@ -90,11 +90,12 @@ def campaign(
     return tally
 
 
-def told(outcome: Outcome) -> str:
+def told(outcome: Outcome, without: str | None = None) -> str:
     """A failed run, and the one command that does it again."""
+    option = f" --without {without}" if without else ""
     return (
         f"seed {outcome.seed}: {outcome.kind}: {outcome.text}\n"
-        f"    again: python -m tests.simulation --seed {outcome.seed}"
+        f"    again: python -m tests.simulation --seed {outcome.seed}{option}"
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from engine.topology import home
@@ -237,7 +238,7 @@ def _planned(
         at_ms=at_ms,
         partition=partition,
         key=body["wallet_id"].encode(),
-        value=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
+        value=msgspec.json.encode(body),
         headers=headers or [],
     )
 

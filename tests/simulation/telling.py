@@ -63,7 +63,7 @@ def _tell_run(plan: Plan, without: str | None, *, whole: bool) -> Outcome:
     if outcome.kind is None:
         print(f"seed {plan.seed}: all promises kept; {size}, {outcome.entries} entries")
     else:
-        print(f"{told(outcome)}{f' --without {without}' if without else ''}\n    {size}")
+        print(f"{told(outcome, without)}\n    {size}")
     return outcome
 
 
@@ -81,5 +81,6 @@ def tell_safeguards(names: Iterable[str], processes: int | None) -> int:
             unfound += 1
             print(f"{name}: NOT FOUND in {safeguard.seeds_max} seeds ({safeguard.what})")
         else:
-            print(f"{name}: {found.kind} at seed {found.seed}: {found.text[:160]}", flush=True)
+            text = " ".join(found.text.split())[:160]
+            print(f"{name}: {found.kind} at seed {found.seed}: {text}", flush=True)
     return int(bool(unfound))
