@@ -10,8 +10,10 @@ AuditError
 │   ├── CheckpointMalformedError  a file or a note that is none
 │   └── HistoryChangedError       the log is not the one that was signed before
 ├── CheckpointRunningError    another one is being made in this database
-└── BundleError               there is nothing to bundle, or no place to put it
-    └── BundleTooLargeError       it is more than one file can hold
+├── BundleError               there is nothing to bundle, or no place to put it
+│   └── BundleTooLargeError       it is more than one file can hold
+└── ExplanationError          there is nothing to explain
+    └── ChainBrokenError          an entry is missing that the explanation needs
 """
 
 
@@ -85,3 +87,15 @@ class BundleTooLargeError(BundleError):
     """It is more than one file can hold."""
 
     code = "bundle_too_large"
+
+
+class ExplanationError(AuditError):
+    """There is nothing to explain."""
+
+    code = "explanation"
+
+
+class ChainBrokenError(ExplanationError):
+    """An entry is missing that the explanation needs."""
+
+    code = "chain_broken"

@@ -41,11 +41,11 @@ def audit(
 ) -> None:
     """Bundle a wallet's whole history with proofs that need none of your systems.
 
-    The bundle holds every entry of the wallet that the checkpoint covers, refusals
-    too, the proof that each stands in the log that was signed, and the proof that
-    none was left out. It holds nothing of any other wallet. An auditor checks it
-    with Python alone, by the program in it (or better one that they have already),
-    their checkpoint and the verifier key: see docs/audit.md.
+    The bundle holds every entry of the wallet that the checkpoint covers, also
+    what was refused, the proof that each stands in the log that was signed, and
+    the proof that none was left out. It holds nothing of any other wallet. An
+    auditor checks it with Python alone, by the program in it (or better one that
+    they have already), their checkpoint and the verifier key: see docs/audit.md.
 
     With --from or --to it proves less: that no change of the wallet in that time
     was left out, but not that no refusal was, nor the balance before it.

@@ -8,6 +8,7 @@ from cli.commands import Commands
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.dev import dev
+from cli.explain import explain
 from cli.keys import keys
 from cli.log import log
 from cli.merchants import merchants
@@ -56,6 +57,7 @@ app.command(rich_help_panel=_USE)(send)
 app.command(rich_help_panel=_USE)(show)
 app.command(rich_help_panel=_USE)(transactions)
 app.command(rich_help_panel=_USE)(log)
+app.command(rich_help_panel=_USE)(explain)
 
 app.add_typer(merchants, name="merchants", rich_help_panel=_ADMIT)
 app.add_typer(keys, name="keys", rich_help_panel=_ADMIT)
