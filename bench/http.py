@@ -15,8 +15,9 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -25,7 +26,7 @@ from pydantic import SecretStr
 from api.access.keys import create_key
 from api.install import install
 from api.secret_keys import SecretKeys
-from bench.connection import basic
+from bench.connection import basic, connect, encode_request
 from bench.load import fill, opening, wallet_ids
 from bench.processor_time import processor_times
 from bench.raw_cost import raw_cost
@@ -42,20 +43,44 @@ GOAL = 4.0
 _SECRET = "a-secret-key-of-the-benchmark-alone"
 _REQUESTS_PER_SECOND = 1_000_000
 _SETTLE_S_MAX = 60
+_START_S_MAX = 30
 _PROBE_S = 0.05
 """Between two produces and commits beside the load."""
 
 
+class Api(NamedTuple):
+    """An API process, and the port where it listens."""
+
+    port: int
+    pid: int
+
+
 class Service:
-    """What was started, and a key for it that no limit stands in the way of."""
+    """What was started, and a key for it that no limit stands in the way of.
+
+    `api` is where the API listens, and its process id. `authorization` is the header's value.
+    """
 
     def __init__(
-        self, settings: Settings, port: int, authorization: str, pids: dict[str, int]
+        self, stack: Stack, settings: Settings, port: int, authorization: str, pids: dict[str, int]
     ) -> None:
         self.settings = settings
-        self._port = port
-        self._authorization = authorization
+        self.authorization = authorization
+        self.api = Api(port, pids["api"])
+        self._stack = stack
         self._pids = pids
+
+    async def another_api(self, checkout: Path) -> Api:
+        """Start one more, of the code in another checkout."""
+        port = free_port()
+        env = _env(port) | {"PYTHONPATH": str(checkout)}
+        process = self._stack.spawn("another-api", service_argv("api"), env)
+        deadline = time.monotonic() + _START_S_MAX
+        while not await _is_ready(port):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the API of {checkout} is not ready after {_START_S_MAX} s")
+            await asyncio.sleep(_PROBE_S)
+        return Api(port, process.pid)
 
     async def load(self, *arguments: object) -> dict[str, Any]:
         """Run the load process with these arguments, and give its results.
@@ -74,12 +99,12 @@ class Service:
 
     async def _load(self, *arguments: object) -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.open_loop", "127.0.0.1", str(self._port)),
+            *(sys.executable, "-m", "bench.open_loop", "127.0.0.1", str(self.api.port)),
             *map(str, arguments),
             stdin=PIPE,
             stdout=PIPE,
         )
-        out, _ = await process.communicate(f"{self._authorization}\n".encode())
+        out, _ = await process.communicate(f"{self.authorization}\n".encode())
         if process.returncode:
             raise RuntimeError(f"the load process ended with status {process.returncode}")
         results: dict[str, Any] = json.loads(out)
@@ -121,20 +146,36 @@ async def running_service(wallets: int) -> AsyncIterator[Service]:
             authorization = await _authorization(settings)
             pids = await _start(stack, settings, port)
             sent = await fill(settings, opening(wallet_ids(wallets)))
-            service = Service(settings, port, authorization, pids)
+            service = Service(stack, settings, port, authorization, pids)
             await service.settle(sent)
             yield service
 
 
 async def _start(stack: Stack, settings: Settings, port: int) -> dict[str, int]:
     """The process ids of the whole service, by name."""
-    env = {"WALLET_API_PORT": str(port), "WALLET_SECRET_KEYS": _SECRET}
     async with Readiness(settings.database_url, f"http://127.0.0.1:{port}") as readiness:
         names = ("engine", "projector", "api")
-        started = [stack.spawn(name, service_argv(name), env) for name in names]
+        started = [stack.spawn(name, service_argv(name), _env(port)) for name in names]
         await readiness.wait(started)
     processes = (*started, stack.kafka.process, stack.postgres.process)
     return {process.name: process.pid for process in processes}
+
+
+async def _is_ready(port: int) -> bool:
+    try:
+        connection = await connect("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        return (await connection.request(encode_request("GET", "/readyz"))).status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _env(port: int) -> dict[str, str]:
+    return {"WALLET_API_PORT": str(port), "WALLET_SECRET_KEYS": _SECRET}
 
 
 async def _create_raw_topic(settings: Settings) -> None:
