@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
 
-from api.access.addresses import Address, TrustedProxies
+from api.access.addresses import Address, TrustedProxies, as_text
 from api.calls import Principal
 from api.errors import UnexpectedError
 from api.observation import NOBODY, Observer
@@ -26,6 +27,7 @@ from schemas.resources import Failure
 
 _PATH_CHARACTERS_MAX = 1_000
 _TOKEN = re.compile(r"(checkout/+)[^/]+", re.IGNORECASE)
+_NOT_KEPT = (b"cache-control", b"no-store")
 _CALLERS_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 _log = logging.getLogger(__name__)
@@ -80,16 +82,17 @@ class AccessLog:
             "client_address": address,
         }
         status: int | None = None
+        seconds: float | None = None
         answered = self._observer.request(scope)
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
-                if not any(name.lower() == b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
-                message["headers"] = headers
+                message["headers"] = _with_id(message.get("headers", ()), request_id)
+            elif not message.get("more_body"):
+                # what a late answer leaves behind may go on
+                seconds = time.perf_counter() - start
             await send(message)
 
         try:
@@ -99,9 +102,10 @@ class AccessLog:
             if status is None:
                 await _send_unexpected(send_with_id)
         finally:
-            seconds = time.perf_counter() - start
+            if seconds is None:
+                seconds = time.perf_counter() - start
             answered(status, seconds)
-            _log.info("%s", _line(scope, status, round(seconds * 1000, 3)))
+            _write(_line(scope, status, round(seconds * 1000, 3)))
 
 
 def log_bare_lines() -> None:
@@ -110,6 +114,20 @@ def log_bare_lines() -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     _log.handlers = [handler]
     _log.propagate = False
+
+
+def _write(line: str) -> None:
+    # as `info` does, which looks for its caller in every frame first
+    if _log.isEnabledFor(logging.INFO):
+        _log.handle(_log.makeRecord(_log.name, logging.INFO, __file__, 0, line, (), None))
+
+
+def _with_id(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    marked = [*headers, (b"x-request-id", request_id.encode())]
+    for name, _ in marked:
+        if name.lower() == b"cache-control":
+            return marked
+    return [*marked, _NOT_KEPT]
 
 
 def _request_id(scope: HTTPScope) -> str:
@@ -138,7 +156,7 @@ def _line(scope: HTTPScope, status: int | None, duration_ms: float) -> str:
     line = AccessLine(
         time=utc_now(),
         request_id=state["request_id"],
-        client=str(address) if address else None,
+        client=None if address is None else as_text(address),
         client_id=principal.client_id if principal else None,
         merchant_id=principal.owner.merchant_id if principal else None,
         environment=principal.owner.environment if principal else None,
@@ -152,6 +170,6 @@ def _line(scope: HTTPScope, status: int | None, duration_ms: float) -> str:
 
 def _path(scope: HTTPScope) -> str:
     sent = scope["raw_path"].decode("ascii", "replace")
-    decoded = unquote(sent)
+    decoded = unquote(sent) if "%" in sent else sent
     shown = _TOKEN.sub(r"\1…", decoded) if _TOKEN.search(decoded) else sent
     return shown[:_PATH_CHARACTERS_MAX]

@@ -44,6 +44,14 @@ class _Part(NamedTuple):
     wanted: Any
 
 
+class _Field(NamedTuple):
+    """A field's type, and what would be asked of it for every body anew."""
+
+    type: Any
+    is_nested: bool
+    takes_null: bool
+
+
 @cache
 def fields_of(kind: type[Struct]) -> tuple[FieldInfo, ...]:
     """As `msgspec.structs.fields`, which reads the type's annotations anew at each call."""
@@ -57,7 +65,7 @@ def read_fields(given: dict[str, Any], kind: type[Kind], *, strict: bool, escape
     passed over, or refused if `strict`, at every level. `escaped`: the text may hold what only an
     escape can spell in JSON, NUL and halves of characters, which is refused.
     """
-    known = _known("", given, kind, strict=strict)
+    known = _known_fields("", given, kind, strict=strict)
     try:
         read = msgspec.convert(known, kind, dec_hook=decode_hook)
     except msgspec.ValidationError:
@@ -141,18 +149,41 @@ def _known(name: str, value: object, wanted: Any, *, strict: bool) -> object:
             _known(f"{name}[{place}]", each, item_type, strict=strict)
             for place, each in enumerate(value)
         ]
-    if not (isinstance(value, dict) and _is_struct(bare)):
-        return value
-    fields = {field.encode_name: field for field in fields_of(bare)}
-    if strict and (unknown := next((key for key in value if key not in fields), None)) is not None:
+    if isinstance(value, dict) and _is_struct(bare):
+        return _known_fields(name, value, bare, strict=strict)
+    return value
+
+
+def _known_fields(
+    name: str, given: dict[str, Any], kind: type[Struct], *, strict: bool
+) -> dict[str, Any]:
+    fields = _named_fields(kind)
+    if strict and (unknown := next((key for key in given if key not in fields), None)) is not None:
         raise InvalidBodyError(
             f"{_path(name, printable(unknown))} is not a field of this request."
         )
+    known = {}
+    for key, field in fields.items():
+        if key in given:
+            value = given[key]
+            if field.is_nested:
+                value = _known(_path(name, key), value, field.type, strict=strict)
+            if value is not None or field.takes_null:
+                known[key] = value
+    return known
+
+
+@cache
+def _named_fields(kind: type[Struct]) -> dict[str, _Field]:
     return {
-        key: _known(_path(name, key), value[key], field.type, strict=strict)
-        for key, field in fields.items()
-        if key in value and (value[key] is not None or _takes_null(field.type))
+        field.encode_name: _Field(field.type, _is_nested(field.type), _takes_null(field.type))
+        for field in fields_of(kind)
     }
+
+
+def _is_nested(wanted: Any) -> bool:
+    bare = _bare(wanted)
+    return get_origin(bare) is list or _is_struct(bare)
 
 
 def _path(name: str, key: str) -> str:

@@ -20,6 +20,8 @@ def run(settings: Settings) -> None:
     The database may come and go meanwhile. Raises an ApiError if the process can't serve.
     """
     log_bare_lines()
+    # none of it is in a line, and looking it all up costs more than writing the line
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     uvloop.run(_run(settings))
 
 

@@ -69,7 +69,13 @@ class TrustedProxies:
         return address is not None and self._has(address)
 
     def _has(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
+        return bool(self._networks) and any(address in network for network in self._networks)
+
+
+@lru_cache(maxsize=4_096)
+def as_text(address: Address) -> str:
+    """The address as people write it."""
+    return str(address)
 
 
 def read_network(text: str) -> Network:

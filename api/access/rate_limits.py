@@ -23,6 +23,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, Self
 
@@ -77,9 +78,13 @@ class RateLimits:
         slot = self._find(key)
         if slot is None:
             slot = self._claim(key)
-        with self._locked(slot):
+        held = self._try_lock(slot)
+        try:
             if self._words[slot] == key:
                 return self._count(slot, per_second)
+        finally:
+            if held:
+                self._unlock(slot)
         # somebody took the slot over just now
         slot = self._claim(key)
         with self._locked(slot):
@@ -106,7 +111,10 @@ class RateLimits:
         return self._clock_ns() * PARTS_PER_SECOND // _NS + PARTS_PER_SECOND
 
     def _find(self, key: int) -> int | None:
-        return next((slot for slot in _slots(key) if self._words[slot] == key), None)
+        for slot in _slots(key):
+            if self._words[slot] == key:
+                return slot
+        return None
 
     def _claim(self, key: int) -> int:
         """A slot for the key, taken over if need be."""
@@ -132,7 +140,10 @@ class RateLimits:
             yield
         finally:
             if held:
-                fcntl.lockf(self._file, fcntl.LOCK_UN, _WORD, word * _WORD)
+                self._unlock(word)
+
+    def _unlock(self, word: int) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN, _WORD, word * _WORD)
 
     def _try_lock(self, word: int) -> bool:
         for attempt in range(_TRIES):
@@ -147,6 +158,7 @@ class RateLimits:
         return False
 
 
+@lru_cache(maxsize=SLOTS)
 def _key(client_id: str) -> int:
     digest = blake2b(client_id.encode(), digest_size=_WORD, person=b"wallet.rate").digest()
     # 0 is a slot that was never taken
