@@ -14,6 +14,7 @@ from api.health import Readiness, healthz, readyz
 from api.observation import NOBODY, Observer
 from api.operations import OPERATIONS
 from api.options import with_options
+from api.routing import Router
 from api.secret_keys import SecretKeys
 from api.services import Services
 from api.topups.pages import CheckoutPages
@@ -36,27 +37,25 @@ def create_app(
     """The ASGI application that answers with `services`."""
     dispatcher = Dispatcher(services)
     known = versions(services.public_url, services.secret_keys)
-    routes = [
-        dispatcher.route(version, operation)
+    endpoints = [
+        dispatcher.endpoint(version, operation)
         for version in known.values()
         for operation in OPERATIONS
     ]
-    return AccessLog(
-        Litestar(
-            route_handlers=with_options(
-                [
-                    *routes,
-                    *page_routes(known),
-                    *CheckoutPages(services).routes(),
-                    healthz,
-                    readyz,
-                ]
-            ),
-            dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
-            exception_handlers=exception_handlers(known),
-            openapi_config=None,
-            logging_config=None,
+    framework = Litestar(
+        route_handlers=with_options(
+            [
+                *(endpoint.handler for endpoint in endpoints),
+                *page_routes(known),
+                *CheckoutPages(services).routes(),
+                healthz,
+                readyz,
+            ]
         ),
-        proxies,
-        observer,
+        dependencies={"readiness": Provide(lambda: readiness, sync_to_thread=False)},
+        exception_handlers=exception_handlers(known),
+        openapi_config=None,
+        logging_config=None,
     )
+    router = Router((endpoint.route for endpoint in endpoints), otherwise=framework)
+    return AccessLog(router, proxies, observer)

@@ -1,43 +1,46 @@
 """Bodies: what a caller sends, bounded, and read as a struct."""
 
-import asyncio
 from typing import Final, TypeVar
 
-from litestar.exceptions import InternalServerException
 from msgspec import Struct
 
 from api.calls import NoBody
-from api.errors import BodyTimeoutError, BodyTooLargeError, InvalidBodyError
+from api.errors import BodyTooLargeError, InvalidBodyError
 from api.fields import read_fields
 from api.json_objects import parse_object
-from api.parameters import AnyRequest
+from api.requests import Request
 
 BODY_BYTES_MAX: Final = 64 * 1024
 
 Body = TypeVar("Body", bound=Struct)
 
 
-async def read_bytes(request: AnyRequest, deadline: float) -> bytes:
+async def read_bytes(request: Request) -> bytes:
     """The body as it was sent.
 
-    Raises BodyTooLargeError as soon as it is known to be, BodyTimeoutError if it is not all there
-    at the deadline, of the event loop's clock, and InvalidBodyError if it breaks off.
+    Raises BodyTooLargeError as soon as it is known to be, and InvalidBodyError if it breaks off.
     """
-    if _announced(request) > BODY_BYTES_MAX:
+    announced = _announced(request)
+    if announced is None:
+        return await _read(request, BODY_BYTES_MAX + 1)
+    if announced > BODY_BYTES_MAX:
         raise BodyTooLargeError(BODY_BYTES_MAX)
-    received = bytearray()
-    try:
-        async with asyncio.timeout_at(deadline):
-            async for chunk in request.stream():
-                received += chunk
-                if len(received) > BODY_BYTES_MAX:
-                    raise BodyTooLargeError(BODY_BYTES_MAX)
-    except TimeoutError:
-        raise BodyTimeoutError from None
-    except InternalServerException:
-        # how the framework says that the connection has gone, or that a chunk is malformed
-        raise InvalidBodyError("The body ended before it was complete.") from None
-    return bytes(received)
+    # the server has to be asked once less where it is known how much there is
+    return await _read(request, announced)
+
+
+async def _read(request: Request, bytes_max: int) -> bytes:
+    received = b""
+    while len(received) < bytes_max:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise InvalidBodyError("The body ended before it was complete.")
+        received += message["body"]
+        if not message["more_body"]:
+            break
+    if len(received) > BODY_BYTES_MAX:
+        raise BodyTooLargeError(BODY_BYTES_MAX)
+    return received
 
 
 def decode_body(data: bytes, kind: type[Body], *, strict: bool) -> Body:
@@ -50,6 +53,9 @@ def decode_body(data: bytes, kind: type[Body], *, strict: bool) -> Body:
     return read_fields(parse_object(data), kind, strict=strict, escaped=b"\\u" in data)
 
 
-def _announced(request: AnyRequest) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length[:20]) if length.isascii() and length.isdecimal() else 0
+def _announced(request: Request) -> int | None:
+    """How many bytes there are; None if only their end will tell."""
+    if b"transfer-encoding" in request.headers:
+        return None
+    length = request.headers.get(b"content-length", b"0")
+    return int(length[:20]) if length.isdigit() else None

@@ -42,6 +42,13 @@ class Errands:
                 task.add_done_callback(_tell_of_failure)
         raise OutcomeUnknownError
 
+    def join(self) -> None:
+        """Have the current task waited for at the end, as those that `run` begins are."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
     async def end(self, timeout_s: float) -> None:
         """Wait for what is under way, then drop what is left: a retry of it is safe."""
         if not self._under_way:

@@ -15,8 +15,14 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from api.errors import ConflictError, InvalidParameterError, OutcomeUnknownError
-from api.parameters import AnyRequest
+from api.errors import (
+    ConflictError,
+    InvalidBodyError,
+    InvalidParameterError,
+    OutcomeUnknownError,
+)
+from api.json_objects import parse_object
+from api.requests import Request
 from api.secret_keys import SecretKeys
 from api.services import Services
 from engine.sql import load_queries
@@ -45,14 +51,14 @@ class Answer(Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-def read_key(request: AnyRequest) -> str | None:
+def read_key(request: Request) -> str | None:
     """The request's key, if it has one; raises InvalidParameterError for one that can't be."""
-    keys = request.headers.getall(_HEADER, [])
+    keys = request.all_of(_HEADER.lower().encode())
     if not keys:
         return None
     if len(keys) > 1:
         raise InvalidParameterError(_HEADER, "given once")
-    key = keys[0]
+    key = keys[0].decode("latin-1")
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= KEY_CHARACTERS_MAX):
         raise InvalidParameterError(
             _HEADER, f"1 to {KEY_CHARACTERS_MAX} printable ASCII characters"
@@ -60,16 +66,24 @@ def read_key(request: AnyRequest) -> str | None:
     return key
 
 
-def request_text(method: str, path: str, body: bytes) -> bytes:
-    """What a repeat is compared by; how the JSON of `body` is laid out makes no difference."""
-    parts = (method.encode(), path.encode(), _canonical(body))
+def request_text(method: str, path: str, query: bytes, body: bytes | None) -> bytes:
+    """What a repeat is compared by; how the JSON of `body` is laid out makes no difference.
+
+    `body` is None if it was too large to be read: two of those can't be told apart.
+    """
+    parts = [method.encode(), path.encode()]
+    if body is None:
+        parts += [b"", query, b"too large"]
+    else:
+        parts += [_canonical(body), query] if query else [_canonical(body)]
     return b"".join(b"%d:%b" % (len(part), part) for part in parts)
 
 
 def _canonical(body: bytes) -> bytes:
     try:
-        return msgspec.json.encode(msgspec.json.decode(body or b"{}"), order="sorted")
-    except (ValueError, OverflowError, RecursionError):
+        return msgspec.json.encode(parse_object(body), order="sorted")
+    except (InvalidBodyError, ValueError, OverflowError, RecursionError):
+        # nobody can say what it means, so each byte of it counts
         return body
 
 

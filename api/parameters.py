@@ -9,18 +9,19 @@ from functools import cache
 from typing import Annotated, Any, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 
+import litestar
 import msgspec
-from litestar import Request
 from msgspec import Meta, Struct
 
 from api.errors import InvalidParameterError, UnknownParameterError
 from api.fields import fields_of
+from api.requests import Request
 from projections.waiting import Place
 from schemas.ids import CustomerId, WalletId
 from schemas.money import Currency, is_currency
 from schemas.resources import TransactionType, WalletStatus
 
-AnyRequest = Request[Any, Any, Any]
+AnyRequest = litestar.Request[Any, Any, Any]
 
 LIMIT_DEFAULT = 20
 LIMIT_MAX = 100
@@ -121,7 +122,7 @@ def filters_of(query: NoQuery) -> dict[str, Any]:
 
 
 def read_query(
-    request: AnyRequest, kind: type[Query], *, hidden: frozenset[str], strict: bool
+    request: Request, kind: type[Query], *, hidden: frozenset[str], strict: bool
 ) -> Query:
     """The request's parameters; raises InvalidParameterError for the first bad one.
 

@@ -8,7 +8,7 @@ from api.access.rate_limits import RateLimits
 from api.access.scopes import Scope
 from api.calls import Principal
 from api.errors import AddressForbiddenError, RateLimitedError, ScopeMissingError
-from api.parameters import AnyRequest
+from api.requests import Request
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,12 @@ class Admission:
     authenticator: Authenticator
     rate_limits: RateLimits
 
-    async def admit(self, scope: Scope, request: AnyRequest, deadline: float) -> Principal:
+    async def admit(self, scope: Scope, request: Request) -> Principal:
         """Who is calling, whom the access log names from then on.
 
-        Raises UnauthorizedError, RateLimitedError, AddressForbiddenError or ScopeMissingError, and
-        UnavailableError at `deadline` of the event loop's clock.
+        Raises UnauthorizedError, RateLimitedError, AddressForbiddenError or ScopeMissingError.
         """
-        principal = await self.authenticator.authenticate(request, deadline)
+        principal = await self.authenticator.authenticate(request.headers.get(b"authorization"))
         state = request.scope["state"]
         state["principal"] = principal
         if not self.rate_limits.admits(principal.client_id, principal.requests_per_second):

@@ -7,6 +7,7 @@ each of the server's keys.
 import base64
 import binascii
 import re
+from functools import partial
 from hmac import compare_digest
 from typing import Final
 
@@ -15,9 +16,7 @@ import asyncpg
 from api.access.keys import PURPOSE, QUERIES
 from api.access.verified import AGE_S_MAX, VerifiedCredentials
 from api.calls import Principal
-from api.deadlines import in_time
 from api.errors import TokenInvalidError, TokenMalformedError
-from api.parameters import AnyRequest
 from api.secret_keys import SecretKeys
 from projections.queries import reaching_database
 from schemas.ids import Owner
@@ -38,18 +37,18 @@ class Authenticator:
         self._keys = secret_keys.for_purpose(PURPOSE)
         self._verified = verified
 
-    async def authenticate(self, request: AnyRequest, deadline: float) -> Principal:
-        """Who is calling, told by `deadline` of the event loop's clock.
+    async def authenticate(self, authorization: bytes | None) -> Principal:
+        """Who is calling, by the Authorization header's value.
 
-        Raises TokenMalformedError, TokenInvalidError, UnavailableError, and ProjectionError as the
-        pool does.
+        Raises TokenMalformedError, TokenInvalidError, and ProjectionError as the pool does.
         """
-        client_id, secret = _credentials(request.headers.get("authorization"))
-        digest = self._verified.digest(client_id, secret)
+        digest = self._verified.digest(authorization or b"")
         remembered = self._verified.find(digest)
         if remembered is not None:
             return remembered
-        return await in_time(self._verify(client_id, secret, digest), deadline)
+        client_id, secret = _credentials(authorization)
+        verify = partial(self._verify, client_id, secret, digest)
+        return await self._verified.find_out(digest, verify)
 
     async def _verify(self, client_id: str, secret: bytes, digest: bytes) -> Principal:
         changes = self._verified.changes
@@ -80,8 +79,8 @@ class Authenticator:
                 )
 
 
-def _credentials(header: str | None) -> tuple[str, bytes]:
-    match = _HEADER.fullmatch(header or "")
+def _credentials(header: bytes | None) -> tuple[str, bytes]:
+    match = _HEADER.fullmatch((header or b"").decode("latin-1"))
     if match is None:
         raise TokenMalformedError
     try:

@@ -29,7 +29,8 @@ ERROR_FAMILIES: Final = (
                 "invalid_request",
                 400,
                 "The body, or a field of it, is not what it has to be.",
-                "Mend what the message names. The same request will never succeed.",
+                "Mend what the message names, and send it under another Idempotency-Key if it had one."
+                " The same request will never succeed.",
             ),
             ErrorCode(
                 "parameter_invalid",

@@ -1,9 +1,7 @@
 """Authentication as one process of the API does it, with what it does counted."""
 
-import math
 from base64 import b64encode
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -59,8 +57,7 @@ class ApiProcess:
 
     async def admit(self, client_id: str, client_secret: str) -> Principal:
         token = b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        request: Any = SimpleNamespace(headers={"authorization": f"Basic {token}"})
-        return await self._authenticator.authenticate(request, math.inf)
+        return await self._authenticator.authenticate(f"Basic {token}".encode())
 
     async def admits(self, client_id: str, client_secret: str) -> bool:
         try:

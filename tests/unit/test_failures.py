@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from api.dispatch import failure
 from api.errors import ApiError, ReadsBehindError, UnavailableError
+from api.failures import failure
 from api.v1 import V1
 
 SAFE = "A retry with the same reference, or the same Idempotency-Key, is safe."

@@ -163,16 +163,6 @@ async def test_two_keys_are_400(client: httpx.AsyncClient) -> None:
     assert answer.json()["error"] == "Idempotency-Key must be given once."
 
 
-async def test_what_never_got_as_far_as_the_key_uses_it_up_for_nothing(
-    client: httpx.AsyncClient,
-) -> None:
-    wallet_id, key = await open_wallet(client, 15000), _key()
-    path = f"/v1/wallets/{wallet_id}/debit"
-    bad = await client.post(path, json=DEBIT | {"amount": 0}, headers=key)
-    assert bad.status_code == 400
-    assert (await client.post(path, json=DEBIT, headers=key)).status_code == 200
-
-
 async def test_twins_over_two_processes_make_one_wallet(
     client: httpx.AsyncClient, other_process: httpx.AsyncClient, database: asyncpg.Connection
 ) -> None:
