@@ -8,7 +8,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from engine import batch as batch_module
 from engine.batch import Batch, Deciding
-from engine.errors import ShardHaltedError
+from engine.errors import RepeatsUnknownError, ShardHaltedError
 from engine.events_topic import EventRecord, cloud_event_headers, whole_commands
 from engine.intake import take_in
 from engine.merkle import leaf_hashes, root_of
@@ -363,3 +363,17 @@ def test_whatever_a_command_causes_fits_into_one_record_batch(
         fits = builder.append(place, 0, LONG.encode(), record.data, headers)
         assert fits is not None, f"{place + 1} of {len(group)} entries fit"
     assert builder.size() < RECORD_BATCH_BYTES_MAX < RECORD_BYTES_MAX
+
+
+def test_a_command_that_breaks_the_decider_is_asked_for_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a repeat it would have to leave nothing, so it may not become a dead letter."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(batch_module, "decide", broken)
+    with pytest.raises(RepeatsUnknownError):
+        decided(create(W), repeats_known=False)
+    assert decided(create(W)).append.dead_letters[0].reason == "decider_failed"

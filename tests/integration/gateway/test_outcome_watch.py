@@ -10,12 +10,14 @@ import pytest
 
 from api.gateway import outcomes
 from api.gateway.outcomes import OutcomeWatch
+from engine.hints import Hint
 from engine.migrate import migrate
 from engine.receipts import Accepted, Outcome, OutcomeMissingError, Receipt
 from engine.receipts import resolve_many as really_resolve
 from engine.settings import Settings
 from projections.listening import Listener
 from schemas.commands import Debit
+from schemas.entries import encode_entry
 from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
 from tests.support.polling import poll, poll_async
@@ -220,6 +222,59 @@ async def test_an_outcome_that_a_newer_release_wrote_fails_alone(
     async with _watching(database_url) as watch:
         unreadable, asked = _ask(watch, 0), _ask(watch, 1)
         await _hint(connection, "0:4:4")
+        assert isinstance(await _soon(asked), Accepted)
+        with pytest.raises(msgspec.ValidationError):
+            await _soon(unreadable)
+
+
+async def test_an_outcome_in_the_hint_is_the_answer_without_a_look(
+    database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def looks(*_: object) -> None:
+        raise AssertionError("it was looked up")
+
+    async with _watching(database_url) as watch:
+        asked, other = _ask(watch, 0), _ask(watch, 1)
+        await asyncio.sleep(0)
+        history = _history(2)
+        await history.write(connection)
+        monkeypatch.setattr(outcomes, "resolve_many", looks)
+        await _hint(connection, Hint(0, 3, 3, {2: encode_entry(history.entries[2])}).to_text())
+        outcome = await _soon(asked)
+        assert isinstance(outcome, Accepted)
+        assert outcome.entry.offset == 2
+        assert not outcome.duplicate
+        assert not other.done()
+        await _hint(connection, Hint(0, 4, 4, {3: encode_entry(history.entries[3])}).to_text())
+        assert (await _soon(other)).entry.offset == 3  # type: ignore[union-attr]
+
+
+async def test_an_outcome_that_was_told_before_the_receipt_is_remembered(
+    database_url: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def looks(*_: object) -> None:
+        raise AssertionError("it was looked up")
+
+    async with _watching(database_url) as watch:
+        history = _history(1)
+        await history.write(connection)
+        await _hint(connection, Hint(0, 3, 3, {2: encode_entry(history.entries[2])}).to_text())
+        await poll(lambda: watch._hinted.get(0) == 3)
+        monkeypatch.setattr(outcomes, "resolve_many", looks)
+        assert isinstance(await _soon(_ask(watch, 0)), Accepted)
+
+
+async def test_an_outcome_in_the_hint_that_a_newer_release_wrote_fails_alone(
+    database_url: str, connection: asyncpg.Connection
+) -> None:
+    history = _history(2)
+    await history.write(connection)
+    entries = [encode_entry(entry) for entry in history.entries]
+    newer = entries[2].replace(b'"debited"', b'"sponsored"')
+    async with _watching(database_url) as watch:
+        unreadable, asked = _ask(watch, 0), _ask(watch, 1)
+        await asyncio.sleep(0)
+        await _hint(connection, Hint(0, 4, 4, {2: newer, 3: entries[3]}).to_text())
         assert isinstance(await _soon(asked), Accepted)
         with pytest.raises(msgspec.ValidationError):
             await _soon(unreadable)
