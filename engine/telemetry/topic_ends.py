@@ -28,12 +28,7 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
     While Kafka does not answer, there is no lag to be seen, rather than an old one.
     """
     while True:
-        # sees records of open transactions too: the group's own client would see no lag behind one
-        consumer = AIOKafkaConsumer(
-            **client_options(settings),
-            client_id="wallet-engine-metrics",
-            enable_auto_commit=False,
-        )
+        consumer = consumer_of_ends(settings)
         try:
             await consumer.start()
             ends = TopicEnds(settings.commands_topic, consumer, shards)
@@ -46,6 +41,16 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
             await consumer.stop()
         shards.forget_ends()
         await asyncio.sleep(_BACK_OFF_S)
+
+
+def consumer_of_ends(settings: Settings) -> AIOKafkaConsumer:
+    """A client that sees records of open transactions, behind which the group's own sees no lag."""
+    return AIOKafkaConsumer(
+        **client_options(settings),
+        client_id="wallet-engine-metrics",
+        enable_auto_commit=False,
+        isolation_level="read_uncommitted",
+    )
 
 
 class TopicEnds:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
@@ -15,7 +15,7 @@ from engine.log import ShardLog
 from engine.producing import ShardProducer
 from engine.telemetry.metrics import EngineMetrics
 from engine.telemetry.observer import TelemetryObserver
-from engine.telemetry.topic_ends import TopicEnds
+from engine.telemetry.topic_ends import TopicEnds, consumer_of_ends
 from engine.topology import home
 from tests.support.engines import Service
 from tests.support.payloads import create, debit, topup
@@ -165,7 +165,7 @@ async def test_entries_that_kafka_does_not_take_are_seen_to_wait(
 
 @asynccontextmanager
 async def _topic_ends(running: Service, watched: Watched) -> AsyncIterator[TopicEnds]:
-    async with AIOKafkaConsumer(bootstrap_servers=running.settings.kafka_bootstrap) as consumer:
+    async with consumer_of_ends(running.settings) as consumer:
         yield TopicEnds(running.settings.commands_topic, consumer, watched.metrics.shards)
 
 
