@@ -100,13 +100,14 @@ class _RollForward:
             async with RollForward.connect(settings) as service:
                 with _bars() as shown:
                     plans = await service.examine(shards, shown.update)
-                behind = [plan for plan in plans if plan.entries]
-                if behind and not dry_run:
+                needed = any(plan.entries for plan in plans)
+                if needed and not dry_run:
                     self._agree(plans, yes=yes)
                     with _bars() as shown:
-                        for plan in behind:
+                        # those that lack nothing as well: claiming them fences what was before
+                        for plan in plans:
                             await service.roll_forward(plan, shown.update)
-        self._print(plans, done=bool(behind) and not dry_run)
+        self._print(plans, done=needed and not dry_run)
 
     def _agree(self, plans: Sequence[ShardPlan], *, yes: bool) -> None:
         if yes:

@@ -9,6 +9,7 @@ from engine.rollforward.succession import Published
 from schemas import digests
 from schemas.entries import Entry, decode_entry
 from schemas.events import CommandRejected, Expired
+from schemas.instants import to_text
 
 
 class EntryRules:
@@ -49,7 +50,8 @@ class EntryRules:
         if published.key != entry.wallet_id.encode():
             return f"has another key than its wallet, {entry.wallet_id}"
         if entry.occurred_at < self._last_at:
-            return f"is of {entry.occurred_at}, and what stands before it of {self._last_at}"
+            before = to_text(self._last_at)
+            return f"is of {to_text(entry.occurred_at)}, and what stands before it of {before}"
         return self._wrong_command(entry) or self._wrong_identity(entry)
 
     def _wrong_command(self, entry: Entry) -> str | None:

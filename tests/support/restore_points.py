@@ -76,8 +76,13 @@ async def decide(settings: Settings, *commands: bytes, wallet_id: str) -> list[t
             sent = await running.send_commands(*commands, wallet_id=wallet_id)
             await running.decided()
             await running.until("SELECT bool_and(published = position) FROM shards")
-        await running.until(_NOBODY_CONNECTED)
+        await nobody_connected(running.database)
     return sent
+
+
+async def nobody_connected(connection: asyncpg.Connection) -> None:
+    """Wait until no other session is left in the connection's database."""
+    await poll_async(lambda: connection.fetchval(_NOBODY_CONNECTED))
 
 
 @asynccontextmanager
