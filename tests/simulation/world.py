@@ -86,6 +86,7 @@ class World:
         )
         self.checks = (make_checks or _everything)(plan, self.database, self.broker)
         self._leases = self._source()
+        self._rest_s = self._source().choice((0.2, 0.6, 1.2))
         self._processes: dict[str, Process] = {}
         self._incarnations: Counter[str] = Counter()
         self._connections: dict[Process, list[Any]] = {}
@@ -157,6 +158,8 @@ class World:
             patch("engine.log.uuid4", self._uuid4),
             patch("engine.inspection.time", clock),
             patch("projections.follower.time", clock),
+            # rounds that are fewer and larger are as true, and most of a run's statements are theirs
+            patch("projections.follower._REST_S", self._rest_s),
             patch.object(decider, "LOTS_MAX", self.plan.lots_max),
             patch.object(SimulationDefectError, "__init__", _telling(self.loop)),
         ):
