@@ -6,6 +6,7 @@ it come along: their versions show that no event between was left out.
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -169,24 +170,33 @@ def _read(account: WalletProof, position: int, data: bytes) -> _Placed:
     return placed
 
 
+async def prove_entries(
+    connection: Connection, shard: int, size: int, positions: Sequence[int]
+) -> list[list[bytes]]:
+    """An inclusion proof for each position in the tree of the first `size` entries.
+
+    Out of the stored tiles, and not compared with any root. Raises MerkleError if they don't do.
+    """
+
+    def prove(node: ReadNode) -> list[list[bytes]]:
+        return [inclusion_proof(position, size, node) for position in positions]
+
+    # the upper nodes are in all proofs, and each is computed from many hashes of a tile
+    return prove(cache(await read_log_nodes(connection, shard, size, prove)))
+
+
 async def _proven(
     connection: Connection, trees: ShardCheckpoint, page: Sequence[tuple[_Placed, bytes]]
 ) -> list[tuple[bytes, list[bytes]]]:
-    size = trees.size
-
-    def prove(node: ReadNode) -> list[list[bytes]]:
-        return [inclusion_proof(placed.position, size, node) for placed, _ in page]
-
+    positions = [placed.position for placed, _ in page]
     try:
-        proofs = prove(await read_log_nodes(connection, trees.shard, size, prove))
+        proofs = await prove_entries(connection, trees.shard, trees.size, positions)
     except MerkleError as error:
-        raise _changed(trees.shard, size, str(error)) from error
+        raise _changed(trees.shard, trees.size, str(error)) from error
     proven = []
-    for (placed, data), proof in zip(page, proofs, strict=True):
-        if not verify_inclusion(leaf_hash(data), placed.position, size, proof, trees.log_root):
-            raise _changed(
-                trees.shard, size, f"position {placed.position} does not lead to its root"
-            )
+    for position, (_, data), proof in zip(positions, page, proofs, strict=True):
+        if not verify_inclusion(leaf_hash(data), position, trees.size, proof, trees.log_root):
+            raise _changed(trees.shard, trees.size, f"position {position} leads to another root")
         proven.append((data, proof))
     return proven
 

@@ -1,0 +1,165 @@
+"""Measure how long the proofs of a bundle take on a large shard, out of the stored tiles.
+
+A shard's tiles are made up, in a PostgreSQL of its own: the leaves are random, the tree over them
+is not. Then proofs are made for entries all over it, as for a wallet's bundle, by the code that
+`wallet audit` runs, and each is verified against the root.
+
+python -m bench.audit_proofs [--entries N] [--runs N] [--json FILE]
+"""
+
+import argparse
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+import engine
+from audit.wallet_history import prove_entries
+from bench.results import write_json
+from cli.stack.ports import free_port
+from cli.stack.postgres import Postgres
+from engine.merkle import (
+    HASH_BYTES,
+    TILE_WIDTH,
+    Frontier,
+    Tiler,
+    inclusion_proof,
+    tiles_read_by,
+    verify_inclusion,
+)
+from engine.migrate import migrate
+from engine.sql import load_queries
+
+SHARD = 0
+PROVEN = (1, 10, 100, 1_000)
+_CHUNK_LEAVES = 65_536
+_SEED = 10_000_000
+# as the engine stores them
+_SAVE_TILES = load_queries(Path(engine.__path__[0]) / "log.sql")["save_tiles"]
+
+
+@asynccontextmanager
+async def database() -> AsyncIterator[asyncpg.Connection]:
+    """An empty one, in a PostgreSQL that is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="wallet-bench-") as name:
+        directory = Path(name)
+        postgres = Postgres(
+            directory / "postgres",
+            port=free_port(),
+            log_path=directory / "postgres.log",
+            run_dir=directory,
+        )
+        try:
+            await postgres.start()
+            await migrate(postgres.database_url)
+            connection = await asyncpg.connect(postgres.database_url)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+        finally:
+            await postgres.stop()
+
+
+def leaves(tile: int) -> list[bytes]:
+    """The random hashes of this tile of the lowest level; the same each time."""
+    joined = random.Random(_SEED + tile).randbytes(TILE_WIDTH * HASH_BYTES)
+    return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
+
+
+async def store_tiles(connection: asyncpg.Connection, entries: int) -> bytes:
+    """Stores the tiles of so many leaves; gives the root, computed beside them."""
+    tiler, frontier = Tiler(), Frontier()
+    for start in range(0, entries, _CHUNK_LEAVES):
+        hashes = []
+        for tile in range(start, min(start + _CHUNK_LEAVES, entries), TILE_WIDTH):
+            hashes += leaves(tile // TILE_WIDTH)[: entries - tile]
+        frontier.extend(hashes)
+        tiler.add(hashes)
+        changed = tiler.take_changed()
+        await connection.execute(
+            _SAVE_TILES,
+            SHARD,
+            [tile.level for tile in changed],
+            [tile.index for tile in changed],
+            [tile.hashes for tile in changed],
+        )
+    await connection.execute("ANALYZE tiles")
+    return frontier.root()
+
+
+async def prove(
+    connection: asyncpg.Connection, positions: list[int], size: int, root: bytes
+) -> float:
+    """Seconds for the proofs of these entries."""
+    start = time.perf_counter()
+    proofs = await prove_entries(connection, SHARD, size, positions)
+    seconds = time.perf_counter() - start
+    for position, proof in zip(positions, proofs, strict=True):
+        tile, place = divmod(position, TILE_WIDTH)
+        if not verify_inclusion(leaves(tile)[place], position, size, proof, root):
+            raise SystemExit(f"the proof of position {position} does not lead to the root")
+    return seconds
+
+
+def tiles_read(positions: list[int], size: int) -> int:
+    """How many tiles the proofs of these entries are made of."""
+    return len(
+        tiles_read_by(
+            lambda node: [inclusion_proof(position, size, node) for position in positions]
+        )
+    )
+
+
+async def main(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Prints a line for each number of entries."""
+    async with database() as connection:
+        print(f"storing the tiles of {options.entries:,} entries")
+        started = time.perf_counter()
+        root = await store_tiles(connection, options.entries)
+        stored = await connection.fetchrow("SELECT count(*), sum(length(hashes)) FROM tiles")
+        print(
+            f"{stored[0]:,} tiles, {stored[1] / 1e6:,.0f} MB, root {root.hex()[:16]}…, in"
+            f" {time.perf_counter() - started:.0f} s\n"
+        )
+        print(f"{'entries proved':>15}{'tiles read':>12}{'median ms':>12}{'slowest ms':>12}")
+        draw = random.Random(_SEED)
+        results = []
+        for count in PROVEN:
+            runs = [
+                sorted(draw.sample(range(options.entries), count)) for _ in range(options.runs)
+            ]
+            milliseconds = [
+                1_000 * await prove(connection, positions, options.entries, root)
+                for positions in runs
+            ]
+            result = {
+                "entries_proved": count,
+                "tiles_read": tiles_read(runs[0], options.entries),
+                "median_ms": statistics.median(milliseconds),
+                "slowest_ms": max(milliseconds),
+            }
+            results.append(result)
+            print(
+                f"{count:>15,}{result['tiles_read']:>12,}{result['median_ms']:>12,.1f}"
+                f"{result['slowest_ms']:>12,.1f}"
+            )
+        return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench.audit_proofs", description=__doc__)
+    parser.add_argument("--entries", type=int, default=10_000_000, help="of the shard")
+    parser.add_argument("--runs", type=int, default=5, help="for each number of entries proved")
+    parser.add_argument("--json", type=Path, help="write the results to this file as well")
+    arguments = parser.parse_args()
+    measured = asyncio.run(main(arguments))
+    if arguments.json:
+        write_json(arguments.json, arguments, measured)
