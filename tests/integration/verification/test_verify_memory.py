@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from projections import comparison, spool
-from projections.verification import shard
+from projections.verification import frozen, shard, tree
 from projections.verification.shard_job import ShardJob
 from projections.wallet_trees import building, count_tree
 from tests.support.history import HistoryBuilder
@@ -25,6 +25,9 @@ def small_bounds(monkeypatch):
     monkeypatch.setattr(shard, "PAGE_ENTRIES", 64)
     monkeypatch.setattr(shard, "COMMIT_PAGES", 2)
     monkeypatch.setattr(spool, "AT_HAND_WEIGHT_MAX", 200)
+    monkeypatch.setattr(spool, "_READ_ROWS", 64)
+    monkeypatch.setattr(frozen, "_FETCHED_ROWS", 64)
+    monkeypatch.setattr(tree, "_TILES_PAGE", 2)
     monkeypatch.setattr(comparison, "_PAGE_ENTRIES", 64)
     monkeypatch.setattr(building, "_PAGE_WALLETS", 256)
 
