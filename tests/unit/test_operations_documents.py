@@ -38,6 +38,16 @@ def test_an_alert_tells_who_has_to_act_and_where_to_read_on(rule: dict) -> None:
     assert rule["annotations"]["summary"]
 
 
+def test_the_rules_tests_are_of_alerts_that_there_are() -> None:
+    text = (OPERATIONS / "alerts_test.yml").read_text(encoding="utf-8")
+    severities = {rule["alert"]: rule["labels"]["severity"] for rule in alerts()}
+    cases = [case for test in yaml.safe_load(text)["tests"] for case in test["alert_rule_test"]]
+    assert len(cases) > 20
+    for case in cases:
+        told = {alert["exp_labels"]["severity"] for alert in case["exp_alerts"]}
+        assert told <= {severities[case["alertname"]]}, case
+
+
 def test_every_expression_is_promql_and_selects_by_name() -> None:
     for each in shown():
         for selector in selectors(each.expression):
