@@ -669,6 +669,7 @@ class History:
             "what came after the checkpoint",
             "that each command was decided by the rules: `wallet verify` decides them again",
             "that the signer counted rightly: whoever has the whole log can count again",
+            "that no other shard holds entries of the wallet: the engine keeps each in one shard",
             "that the signer shows everybody the same log: compare checkpoints with others",
         ]
         return said
