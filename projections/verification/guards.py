@@ -14,11 +14,11 @@ async def check_guards(connection: Connection, findings: Findings) -> None:
     """Looks at the log's trigger and its constraints."""
     findings.checked("guards", 1 + len(_CONSTRAINTS))
     (row,) = await connection.fetch(QUERIES["guards"])
-    if not row["append_only"]:
+    for table in row["changeable"]:
         findings.report(
             "guards",
             "the trigger log_is_append_only is off: entries can be changed and deleted; turn it "
-            "on with ALTER TABLE log ENABLE TRIGGER log_is_append_only",
+            f"on with ALTER TABLE {table} ENABLE TRIGGER log_is_append_only",
         )
     for name in _CONSTRAINTS:
         if name not in row["constraints"]:

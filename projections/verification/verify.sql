@@ -12,10 +12,15 @@ SELECT shard, bool_or(has_row) AS has_row
  GROUP BY shard ORDER BY shard;
 
 -- name: guards
--- Whether the log's trigger is on, and which of its constraints are there.
-SELECT EXISTS (SELECT FROM pg_trigger
-                WHERE tgrelid = 'log'::regclass AND tgname = 'log_is_append_only'
-                  AND tgenabled IN ('O', 'A')) AS append_only,
+-- The tables of the log, which may be partitioned, whose trigger is not on; and which of its
+-- constraints are there.
+SELECT ARRAY (SELECT part::text
+                FROM (SELECT 'log'::regclass UNION SELECT relid FROM pg_partition_tree('log'))
+                     AS parts (part)
+               WHERE NOT EXISTS (SELECT FROM pg_trigger
+                                  WHERE tgrelid = part AND tgname = 'log_is_append_only'
+                                    AND tgenabled IN ('O', 'A'))
+               ORDER BY 1) AS changeable,
        ARRAY (SELECT conname::text FROM pg_constraint
                WHERE conrelid = 'log'::regclass AND convalidated) AS constraints;
 
