@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.errors import PartitionsChangedError, SetupError, ShardHaltedError
 from engine.inspection import TopicInspector
-from engine.intake import record_digest
+from engine.intake import Record, record_digest
 from engine.log import ShardLog, ShardRow
 from engine.placement import commands_deleted
 from engine.settings import Settings
@@ -165,20 +165,41 @@ async def _check_events(
                 row.published,
             )
         return
-    try:
-        place = _place_decoder.decode(record.value or b"")
-    except msgspec.DecodeError:
+    place = _place(record)
+    if place is None:
         raise ShardHaltedError(
             "events_topic_foreign",
             f"The last record of {topic}, partition {row.shard} is no log entry: somebody else"
             " writes to this topic. Give the engine a topic of its own.",
-        ) from None
+        )
     stored = await log.read_entries(place.position, place.position + 1, 1)
     if place.shard != row.shard or not stored or stored[0].data != record.value:
-        raise ShardHaltedError(
-            "database_lost_history",
-            f"{topic} has entry {place.position} of shard {row.shard}, and the log, which has"
-            f" {row.position} entries, does not have it or has another one: the database has lost"
-            " history (a restore, or a failover to a standby that was behind). Stop all engines,"
-            " and run `wallet roll-forward`, which appends what was published to the log again.",
-        )
+        raise _lost_history(topic, row, place.position)
+    # a repeat may have landed after what the log lacks
+    ahead = await inspector.find_since(
+        topic, row.shard, row.last_at, lambda each: _is_ahead(each, row)
+    )
+    if ahead is not None and (place := _place(ahead)) is not None:
+        raise _lost_history(topic, row, place.position)
+
+
+def _place(record: Record) -> _PublishedPlace | None:
+    try:
+        return _place_decoder.decode(record.value or b"")
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_ahead(record: Record, row: ShardRow) -> bool:
+    place = _place(record)
+    return place is not None and place.shard == row.shard and place.position >= row.position
+
+
+def _lost_history(topic: str, row: ShardRow, position: int) -> ShardHaltedError:
+    return ShardHaltedError(
+        "database_lost_history",
+        f"{topic} has entry {position} of shard {row.shard}, and the log, which has"
+        f" {row.position} entries, does not have it or has another one: the database has lost"
+        " history (a restore, or a failover to a standby that was behind). Stop all engines,"
+        " and run `wallet roll-forward`, which appends what was published to the log again.",
+    )

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -9,6 +11,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from engine.kafka import client_options
 from engine.settings import Settings
+from schemas.instants import to_microseconds
 
 _READ_S: Final = 10.0
 _POLL_MS: Final = 500
@@ -53,6 +56,35 @@ class TopicInspector:
                     return last
                 step *= 4
             return None
+
+    async def find_since(
+        self,
+        topic: str,
+        partition: int,
+        moment: datetime,
+        wanted: Callable[[ConsumerRecord], bool],
+    ) -> ConsumerRecord | None:
+        """The first wanted record among those from the first one of that time or later on."""
+        place = TopicPartition(topic, partition)
+        timestamp_ms = max(0, to_microseconds(moment) // 1000)
+        async with self._turn:
+            consumer = await self._connected()
+            start = (await consumer.offsets_for_times({place: timestamp_ms}))[place]
+            _, end = await self._ends(place)
+            if start is None:
+                return None
+            consumer.assign([place])
+            consumer.seek(place, start.offset)
+            deadline = time.monotonic() + _READ_S
+            while await consumer.position(place) < end:
+                fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
+                for record in fetched.get(place, ()):
+                    deadline = time.monotonic() + _READ_S
+                    if wanted(record):
+                        return record
+                if time.monotonic() > deadline:
+                    raise KafkaTimeoutError(f"{topic}-{partition} gave nothing")
+        return None
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
