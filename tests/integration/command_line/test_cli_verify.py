@@ -1,7 +1,9 @@
 """`wallet verify` says what holds and what does not, and its exit status says the same."""
 
 import asyncio
+import re
 import time
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -57,6 +59,66 @@ async def test_one_shard_alone(proven, migrated):
     unknown = await run(migrated, "verify", "--no-kafka", "--shard", "7")
     assert unknown.status == 1
     assert unknown.err == "wallet: There is no shard 7; there are 0, 1.\n"
+
+
+@pytest.fixture
+async def signed(proven, migrated, tmp_path) -> tuple[str, ...]:
+    """What the auditor has: the options that name the file and the key."""
+    key, file = tmp_path / "wallet.key", tmp_path / "checkpoint.txt"
+    made = await run(migrated, "checkpoint", "--new-key", str(key), "--name", "w.example")
+    done = await run(migrated, "checkpoint", "--key", str(key), "-o", str(file))
+    assert done.status == 0, done.err
+    return "--checkpoint", str(file), "--verifier-key", made.out.strip()
+
+
+async def test_a_log_that_has_only_grown_since_a_checkpoint_passes(proven, migrated, signed):
+    await Proven.write(proven.database, busy_history(shard=1, rounds=1))
+    done = await run(migrated, "verify", "--no-kafka", *signed)
+    assert done.status == 0, done.out
+    assert re.search(
+        r"^PASS +1 +the log begins with what signed checkpoints say", done.out, re.MULTILINE
+    )
+    assert re.search(
+        r"^PASS +7 +the wallets of the log are those that signed", done.out, re.MULTILINE
+    )
+    assert f"{signed[1]} says nothing of shard 1" in done.out
+
+
+async def test_history_that_was_rewritten_since_is_found(proven, migrated, signed):
+    position = proven.position_of(Debited)
+    await proven.edit_entry(position, description="something else")
+    await proven.cover_up()
+    done = await run(migrated, "verify", "--no-kafka", *signed, "--json")
+    assert done.status == 1
+    (check,) = [c for c in done.document["checks"] if c["name"] == "checkpoint"]
+    assert check["failed"] == 1
+    assert "history was rewritten" in check["findings"][0]["message"]
+
+
+async def test_a_checkpoint_that_is_not_the_keys_proves_nothing(migrated, signed, tmp_path):
+    _, file, _, key = signed
+    other = await run(
+        migrated, "checkpoint", "--new-key", str(tmp_path / "other"), "--name", "w.example"
+    )
+    changed = tmp_path / "changed.txt"
+    text = await asyncio.to_thread(Path(file).read_text)
+    changed.write_text(text.replace("/shard/0/log\n", "/shard/1/log\n", 1))
+    for arguments, said in [
+        (("--checkpoint", file, "--verifier-key", other.out.strip()), "and not by"),
+        (("--checkpoint", str(changed), "--verifier-key", key), "signed by"),
+        (("--checkpoint", str(tmp_path / "none"), "--verifier-key", key), "can't be read"),
+        (("--checkpoint", file, "--verifier-key", key[:-3]), "no Ed25519 key"),
+    ]:
+        done = await run(migrated, "verify", "--no-kafka", *arguments)
+        assert (done.status, done.out, done.err.count("\n")) == (1, "", 1), done.err
+        assert said in done.err
+
+
+async def test_a_checkpoint_is_not_believed_without_a_key(migrated, signed):
+    for arguments in (signed[:2], signed[2:]):
+        done = await run(migrated, "verify", "--no-kafka", *arguments)
+        assert done.status == 2
+        assert "go together" in done.err
 
 
 async def test_what_a_real_engine_leaves_behind_passes_with_its_topics(running, connection):
