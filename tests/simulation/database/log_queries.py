@@ -301,8 +301,9 @@ def save_snapshots(
 
     def gives_way(snapshot: StoredSnapshot) -> bool:
         old = kept.get(snapshot.wallet_id)
-        newer = old is None or old.version < snapshot.version
-        return newer or old.fingerprint != snapshot.fingerprint
+        if old is None:
+            return True
+        return old.version < snapshot.version or old.fingerprint != snapshot.fingerprint
 
     _upsert(
         transaction,
