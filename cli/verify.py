@@ -38,7 +38,7 @@ CheckpointOption = Annotated[
 ]
 VerifierKeyOption = Annotated[
     str | None,
-    typer.Option("--verifier-key", metavar="KEY", help="Of checkpoints: NAME+ID+BASE64."),
+    typer.Option("--verifier-key", metavar="KEY", help="NAME+ID+BASE64, or a file with it."),
 ]
 StateOption = Annotated[
     Path | None,
@@ -78,7 +78,7 @@ def verify(
       wallet verify
       wallet verify --shard 3 --no-kafka
       wallet verify --state verifying
-      wallet verify --checkpoint checkpoint.txt --verifier-key "$(cat wallet.pub)"
+      wallet verify --checkpoint checkpoint.txt --verifier-key wallet.pub
       wallet verify --json | jq .first
     """
     settings = load_settings()
@@ -134,8 +134,18 @@ def _signed(files: Sequence[Path], verifier_key: str | None) -> list[SignedShard
         )
     if verifier_key is None:
         return []
-    key = VerifierKey.parse(verifier_key)
+    key = VerifierKey.parse(_key_line(verifier_key))
     return [_to_hold(each, path) for path in files for each in load_checkpoints(path, key)]
+
+
+def _key_line(text: str) -> str:
+    # a key has plus signs in any case
+    if "+" in text:
+        return text
+    try:
+        return Path(text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageMistakeError(f"--verifier-key: {text} can't be read ({error})") from None
 
 
 def _to_hold(checkpoint: ShardCheckpoint, path: Path) -> SignedShard:
