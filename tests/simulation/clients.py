@@ -20,8 +20,10 @@ from aiokafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
+from aiokafka.structs import OffsetAndTimestamp
 
 from tests.simulation.broker import Publication, Record, SimulatedBroker, Unsent, size_of
+from tests.simulation.database.errors import SimulationDefectError
 from tests.simulation.group import Group
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,9 @@ class _Client:
         self._broker = broker
         self._loop = broker.loop
         self._closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        raise SimulationDefectError(f"{type(self).__name__} does not simulate {name}")
 
     async def _travel(self, what: str) -> None:
         await self._reach_broker()
@@ -314,6 +319,18 @@ class SimulatedConsumer(_Client):
     async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         await self._travel("ends")
         return {place: self._broker.topics[place.topic][place.partition].end for place in places}
+
+    async def offsets_for_times(
+        self, times: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, OffsetAndTimestamp | None]:
+        await self._travel("ends")
+        return {place: self._first_since(place, at_ms) for place, at_ms in times.items()}
+
+    def _first_since(self, place: TopicPartition, at_ms: int) -> OffsetAndTimestamp | None:
+        for record in self._broker.topics[place.topic][place.partition].records:
+            if record.timestamp >= at_ms:
+                return OffsetAndTimestamp(record.offset, record.timestamp)
+        return None
 
     async def commit(self, offsets: dict[TopicPartition, Any]) -> None:
         for place in offsets:

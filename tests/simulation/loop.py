@@ -41,7 +41,8 @@ class Process:
         self.skew_s = 0.0
         self.leaving = asyncio.Event()
         self.steps = 0
-        self.dies_at_step = -1
+        self.alarm_step = -1
+        self.alarm: Callable[[], None] = _nothing
         self.on_death: Callable[[], None] = _nothing
         self._loop = loop
         self._held: list[_Handle] = []
@@ -58,9 +59,10 @@ class Process:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._loop.fail(error)
 
-    def die_after(self, steps: int) -> None:
-        """Let it die before its step `steps` from here."""
-        self.dies_at_step = self.steps + steps
+    def before_step(self, steps: int, befall: Callable[[], None]) -> None:
+        """Have something happen to it before its step `steps` from here, 1 being the next."""
+        self.alarm_step = self.steps + steps
+        self.alarm = befall
 
     def kill(self) -> None:
         """End it as SIGKILL does: nothing of it ever runs again, no `finally` either."""
@@ -86,8 +88,16 @@ class Process:
         held, self._held = self._held, []
         self._loop._ready.extend(held)
 
-    def hold(self, handle: "_Handle") -> None:
-        self._held.append(handle)
+    def steps_on(self, handle: "_Handle") -> bool:
+        """Whether it takes this step now."""
+        if not (self.dead or self.paused):
+            self.steps += 1
+            if self.steps != self.alarm_step:
+                return True
+            self.alarm()
+        if self.paused:
+            self._held.append(handle)
+        return not (self.dead or self.paused)
 
 
 def _nothing() -> None:
@@ -217,16 +227,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             callback, process = handle.callback, handle.process
             if callback is None:
                 continue
-            if process is not None:
-                if process.dead:
-                    continue
-                if process.paused:
-                    process.hold(handle)
-                    continue
-                process.steps += 1
-                if process.steps == process.dies_at_step:
-                    process.kill()
-                    continue
+            if process is not None and not process.steps_on(handle):
+                continue
             self.callbacks += 1
             handle.context.run(callback, *handle.args)
             if self._failure is not None:

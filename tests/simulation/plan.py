@@ -51,7 +51,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     crash            it dies at the `size`-th of its callbacks after `at_ms`; another one starts
                      after `length_ms`
     stop             it is told to stop, and another one starts `length_ms` after its end
-    pause            nothing of it runs for `length_ms`; its connections stay open
+    pause            from the `size`-th of its callbacks on nothing of it runs for `length_ms`; its
+                     connections stay open
     rebalance        one more member joins the group for `length_ms`, and leaves
     clock            its clock is off by `size` seconds (negative: behind) for `length_ms`
     disk_slow        every statement takes up to `size` seconds more, for `length_ms`
@@ -161,7 +162,7 @@ def _draw_fault(source: Random, kind: FaultKind, sending_ms: int) -> Fault:
 
 
 def _draw_size(source: Random, kind: FaultKind) -> float:
-    if kind in {"crash", "projector_crash"}:
+    if kind in {"crash", "projector_crash", "pause", "projector_pause"}:
         return source.choice((0, 1, 2, 3, 5, 8, 13, 30, 100))
     if kind == "clock":
         return source.choice((-1, 1)) * source.choice((0.3, 0.9, 1.5, 4.5, 6, 60, 3_600))

@@ -229,7 +229,7 @@ class World:
         self.database.is_down = False
         self.loop.shuffled = 0.0
         for name, process in list(self._processes.items()):
-            process.dies_at_step = -1
+            process.alarm_step = -1
             process.skew_s = 0.0
             if process.paused:
                 process.resume()
@@ -283,7 +283,7 @@ class World:
         process = self._processes[name]
         if not process.dead:
             self._replace_once_dead(process, length_s)
-            process.die_after(1 + int(fault.size))
+            process.before_step(1 + int(fault.size), process.kill)
 
     def _replace_once_dead(self, process: Process, length_s: float) -> None:
         died = process.on_death
@@ -295,11 +295,15 @@ class World:
 
         process.on_death = die
 
-    def _hold(self, name: str, length_s: float) -> None:
+    def _hold(self, name: str, fault: Fault, length_s: float) -> None:
         process = self._processes[name]
-        if not process.dead:
+
+        def pause() -> None:
             process.pause()
             self._later(length_s, process.resume)
+
+        if not process.dead:
+            process.before_step(1 + int(fault.size), pause)
 
     def _crash(self, fault: Fault, length_s: float) -> None:
         self._end(f"engine-{fault.target}", fault, length_s)
@@ -319,13 +323,13 @@ class World:
             )
 
     def _pause(self, fault: Fault, length_s: float) -> None:
-        self._hold(f"engine-{fault.target}", length_s)
+        self._hold(f"engine-{fault.target}", fault, length_s)
 
     def _projector_crash(self, fault: Fault, length_s: float) -> None:
         self._end(f"projector-{fault.target % self.plan.projectors}", fault, length_s)
 
     def _projector_pause(self, fault: Fault, length_s: float) -> None:
-        self._hold(f"projector-{fault.target % self.plan.projectors}", length_s)
+        self._hold(f"projector-{fault.target % self.plan.projectors}", fault, length_s)
 
     def _rebalance(self, fault: Fault, length_s: float) -> None:
         name = f"guest-{self.faults['rebalance']}"

@@ -125,6 +125,23 @@ def test_transactions_leave_gaps_that_are_passed_over(cluster: Cluster) -> None:
     cluster.run(scenario, 1)
 
 
+def test_a_moment_stands_for_the_first_record_of_it_or_later(cluster: Cluster) -> None:
+    async def scenario(topic: Topic) -> None:
+        producer = await topic.producer()
+        batch = producer.create_batch()
+        for at_ms in (1_000, 3_000, 2_000, 5_000):
+            batch.append(timestamp=at_ms, key=None, value=b"v", headers=[])
+        await (await producer.send_batch(batch, topic.name, partition=0))
+        consumer = await topic.consumer(0)
+        found = []
+        for at_ms in (0, 1_001, 3_000, 3_001, 5_001):
+            answer = (await consumer.offsets_for_times({topic.place(): at_ms}))[topic.place()]
+            found.append(answer and (answer.offset, answer.timestamp))
+        assert found == [(0, 1_000), (1, 3_000), (1, 3_000), (3, 5_000), None]
+
+    cluster.run(scenario, 1)
+
+
 def test_a_topics_partitions_are_known(cluster: Cluster) -> None:
     async def scenario(topic: Topic) -> None:
         consumer = await topic.member()
