@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from audit.checkpoints import ShardCheckpoint, read_checkpoints
-from audit.errors import CheckpointError, CheckpointMalformedError
+from audit.errors import CheckpointError, CheckpointMalformedError, NoteError
 from audit.keys import VerifierKey
 
 FILE_BYTES_MAX: Final = 64 << 20
@@ -33,7 +33,7 @@ def load_checkpoints(path: Path, key: VerifierKey) -> list[ShardCheckpoint]:
         raise CheckpointMalformedError(f"{path} is no checkpoint file: it is not text.") from None
     try:
         return read_checkpoints(text, key)
-    except CheckpointError as error:
+    except (CheckpointError, NoteError) as error:
         raise type(error)(f"{path}: {error}") from None
 
 
