@@ -1,11 +1,14 @@
 """Metrics: what is counted is what happened, and labels are as few as the contract says."""
 
+from collections import Counter
 from functools import partial
 
 from tests.support.databases import connection_to
 from tests.support.money_calls import debit, open_wallet
 from tests.support.polling import poll_async
+from tests.support.query_api import create_credentials
 from tests.support.scrapes import Scrape
+from tests.support.wallet_service import SANDBOX
 from tests.support.watched_service import WatchedService
 
 
@@ -54,3 +57,24 @@ async def test_what_was_decided_is_counted_by_outcome_and_code(watched: WatchedS
     assert risen("wallet_batch_commands_sum") == 5
     for stage in ("decode", "look_up", "decide", "hash", "append", "publish"):
         assert after.value("wallet_stage_seconds_count", stage=stage) > 0, stage
+
+
+async def test_requests_are_counted_by_route_and_status_and_those_over_the_limit_as_429(
+    watched: WatchedService,
+) -> None:
+    auth = await create_credentials(
+        watched.deployment.settings.database_url, SANDBOX, requests_per_second=1
+    )
+    before = await watched.scrape("api")
+    statuses = Counter[int]()
+    while not statuses[429]:
+        answer = await watched.client.get("/v1/wallets/wal_nobodys", auth=auth)
+        statuses[answer.status_code] += 1
+    after = await watched.scrape("api")
+    route = {"route": "/v1/wallets/{wallet_id}", "method": "GET"}
+    for status, count in statuses.items():
+        risen = _risen(before, after, "wallet_http_requests_total", status=status, **route)
+        assert risen == count, status
+    asked = _risen(before, after, "wallet_http_request_seconds_count", **route)
+    assert asked == statuses.total()
+    assert after.value("wallet_http_requests_under_way") == 0
