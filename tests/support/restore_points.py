@@ -21,6 +21,7 @@ from schemas.events import TAGS
 from tests.support.databases import connection_to, fresh_database
 from tests.support.engines import service
 from tests.support.history import HistoryBuilder
+from tests.support.payloads import topup
 from tests.support.polling import poll_async
 
 _BATCH_BYTES_MAX = 850 * 1024
@@ -125,6 +126,28 @@ def as_published(history: HistoryBuilder) -> list[EventRecord]:
         )
         for entry in history.entries
     ]
+
+
+async def published_and_restored(
+    settings: Settings,
+    history: HistoryBuilder,
+    restored: int,
+    records: Sequence[EventRecord] | None = None,
+    *,
+    commands: int = 5,
+) -> None:
+    """A log that was restored to its first entries, where all of them were published.
+
+    `records` are what was published, if that is not the history. What stands in the commands
+    nobody asks who only rolls forward.
+    """
+    wallet_id = history.entries[0].wallet_id
+    async with service(settings, 1) as running:
+        sent = [topup(wallet_id, f"sent{number}", 1) for number in range(commands)]
+        await running.send_commands(*sent, wallet_id=wallet_id)
+    await publish(settings, as_published(history) if records is None else records)
+    async with connection_to(settings.database_url) as connection:
+        await history.write(connection, restored)
 
 
 async def publish(settings: Settings, records: Sequence[EventRecord]) -> None:

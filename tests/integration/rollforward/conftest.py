@@ -5,11 +5,8 @@ import pytest_asyncio
 
 from api.install import install
 from engine.settings import Settings
-from tests.support.databases import connection_to
-from tests.support.engines import service
 from tests.support.history import HistoryBuilder
-from tests.support.payloads import topup
-from tests.support.restore_points import as_published, publish
+from tests.support.restore_points import published_and_restored
 from tests.support.topics import TopicNames, create_topics
 
 
@@ -46,11 +43,5 @@ def history() -> HistoryBuilder:
 @pytest_asyncio.fixture
 async def behind(settings: Settings, history: HistoryBuilder) -> Settings:
     """A database that was restored to the first two of them, where all were published."""
-    async with service(settings, 1) as running:
-        # what stands in these records nobody asks
-        records = [topup("wal_a1", f"r{number}", 1) for number in range(5)]
-        await running.send_commands(*records, wallet_id="wal_a1")
-    await publish(settings, as_published(history))
-    async with connection_to(settings.database_url) as connection:
-        await history.write(connection, 2)
+    await published_and_restored(settings, history, 2)
     return settings

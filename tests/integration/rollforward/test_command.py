@@ -1,10 +1,15 @@
 """`wallet roll-forward` as it is typed: what it asks, says and leaves alone."""
 
+import os
+import pty
+
+import pytest
+
 from engine.settings import Settings
 from tests.support.databases import connection_to
 from tests.support.history import HistoryBuilder
 from tests.support.restore_points import log_rows
-from tests.support.wallet_command import run
+from tests.support.wallet_command import finish, run, start
 
 
 async def shard_row(settings: Settings) -> tuple[object, ...]:
@@ -71,3 +76,21 @@ async def test_one_shard_alone(behind: Settings) -> None:
     done = await run(behind, "roll-forward", "--yes", "--shard", "0", "--json")
     assert [shard["shard"] for shard in done.document["shards"]] == [0]
     assert len(await log_rows(behind.database_url)) == 5
+
+
+@pytest.mark.parametrize(("answer", "status", "entries"), [(b"n\n", 1, 2), (b"y\n", 0, 5)])
+async def test_at_a_terminal_it_asks(
+    behind: Settings, answer: bytes, status: int, entries: int
+) -> None:
+    terminal, stdin = pty.openpty()
+    try:
+        process = await start(behind, "roll-forward", stdin=stdin)
+        os.write(terminal, answer)
+        done = await finish(process)
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+    assert done.status == status, done.err
+    assert "Roll forward? [y/N]" in done.err
+    assert "reached" in done.out
+    assert len(await log_rows(behind.database_url)) == entries

@@ -12,8 +12,14 @@ from schemas.entries import encode_entry
 from tests.support.databases import connection_to
 from tests.support.engines import service
 from tests.support.history import HistoryBuilder
-from tests.support.payloads import create, topup
-from tests.support.restore_points import as_published, delete_records, log_rows, publish
+from tests.support.payloads import create
+from tests.support.restore_points import (
+    as_published,
+    delete_records,
+    log_rows,
+    publish,
+    published_and_restored,
+)
 from tests.support.wallet_command import run
 
 W = "wal_a1"
@@ -85,13 +91,8 @@ async def test_a_shard_with_a_timer_that_was_due_needs_its_events(
 
 
 async def behind_by_nothing(settings: Settings, history: HistoryBuilder) -> None:
-    async with service(settings, 1) as running:
-        records = [topup(W, f"r{number}", 1) for number in range(5)]
-        await running.send_commands(*records, wallet_id=W)
-    await publish(settings, as_published(history))
+    await published_and_restored(settings, history, len(history.entries))
     await delete_records(settings, settings.events_topic, 5)
-    async with connection_to(settings.database_url) as connection:
-        await history.write(connection)
 
 
 async def test_commands_that_were_deleted(behind: Settings) -> None:
@@ -157,6 +158,14 @@ async def test_another_commands_topic(behind: Settings) -> None:
     assert "not the one that this shard decided" in await refused(behind)
 
 
+async def test_a_commands_topic_that_is_shorter_than_what_was_decided(
+    settings: Settings, history: HistoryBuilder
+) -> None:
+    await published_and_restored(settings, history, 2, commands=4)
+    said = await refused(settings)
+    assert f"at offset 4 of {settings.commands_topic} came to, and that topic ends at 4" in said
+
+
 async def test_a_release_that_is_older_than_the_database(behind: Settings) -> None:
     async with connection_to(behind.database_url) as connection:
         await connection.execute("UPDATE shards SET schema_version = 999")
@@ -200,11 +209,7 @@ async def test_an_entry_that_does_not_follow_from_the_wallets_state(
     records = as_published(history)
     assert said_in_log in records[3].data
     records[3] = replace(records[3], data=records[3].data.replace(said_in_log, forged))
-    async with service(settings, 1) as running:
-        await running.send_commands(*(topup(W, f"r{n}", 1) for n in range(5)), wallet_id=W)
-    await publish(settings, records)
-    async with connection_to(settings.database_url) as connection:
-        await history.write(connection, 2)
+    await published_and_restored(settings, history, 2, records)
     told = await refused_under_way(settings)
     assert f"Entry 3 of shard 0 on the events topic {said}" in told
 
@@ -214,11 +219,7 @@ async def test_a_refusal_that_was_decided_on_another_state(settings: Settings) -
     records = as_published(history)
     data = records[2].data.replace(b'"wallet_version":2', b'"wallet_version":1')
     records[2] = replace(records[2], data=data)
-    async with service(settings, 1) as running:
-        await running.send_commands(*(topup(W, f"r{n}", 1) for n in range(5)), wallet_id=W)
-    await publish(settings, records)
-    async with connection_to(settings.database_url) as connection:
-        await history.write(connection, 2)
+    await published_and_restored(settings, history, 2, records)
     assert "names version 1 of its wallet" in await refused_under_way(settings)
 
 

@@ -28,6 +28,7 @@ from tests.support.restore_points import (
     decide,
     log_rows,
     nobody_connected,
+    published_and_restored,
 )
 from tests.support.topics import read_commands
 
@@ -158,6 +159,21 @@ async def test_the_page_and_the_cache_make_no_difference(
     assert [row[-1] for row in await log_rows(behind.database_url)] == [
         encode_entry(entry) for entry in history.entries
     ]
+
+
+async def test_a_command_is_appended_whole_wherever_a_page_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = HistoryBuilder().create("wal_a1").topup("wal_a1", 500)
+    history.debit("wal_a1", 10).close("wal_a1")
+    assert [entry.last for entry in history.entries[2:]] == [True, False, True]
+    await published_and_restored(settings, history, 2)
+    monkeypatch.setattr("engine.rollforward.topic_reader._PAGE_RECORDS", 1)
+    appended: list[int] = []
+    async with RollForward.connect(settings) as service:
+        (plan,) = await service.examine(None, lambda *_: None)
+        await service.roll_forward(plan, lambda _stage, done, _total: appended.append(done))
+    assert appended == [1, 3]
 
 
 async def test_records_that_were_stamped_by_a_wrong_clock_are_found(
