@@ -4,16 +4,25 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 from asyncpg.transaction import Transaction
 
 from tests.simulation.database.errors import SimulationDefectError, lost
+from tests.simulation.database.queries import Known
 from tests.simulation.database.session import Rows, Session
 
 if TYPE_CHECKING:
     from tests.simulation.database.server import SimulatedDatabase
+
+
+class _Control(NamedTuple):
+    """What is asked of the session itself."""
+
+    name: str
+    run: "Callable[[], Rows | asyncio.Future[Rows]]"
+
 
 Listener = Callable[[Any, int, str, object], None]
 
@@ -35,6 +44,7 @@ class SimulatedConnection:
     ) -> None:
         self.settings = settings
         self._database = database
+        self._loop = asyncio.get_running_loop()
         self._session = Session(database, settings)
         self._timeout_s = timeout_s
         self._closed = False
@@ -86,6 +96,7 @@ class SimulatedConnection:
     async def add_listener(self, channel: str, callback: Listener) -> None:
         await self._perform(f"LISTEN {channel}", ())
         self._listeners.setdefault(channel, []).append((callback, copy_context()))
+        self._database.listening.setdefault(channel, {})[self] = None
 
     async def remove_listener(self, channel: str, callback: Listener) -> None:
         if self._closed:
@@ -102,9 +113,8 @@ class SimulatedConnection:
 
     def hear(self, channel: str, payload: str) -> None:
         """Pass a notification on, in the context of whoever listens."""
-        loop = asyncio.get_running_loop()
         for callback, context in self._listeners.get(channel, ()):
-            loop.call_soon(callback, self, 0, channel, payload, context=context)
+            self._loop.call_soon(callback, self, 0, channel, payload, context=context)
 
     # the end
 
@@ -128,23 +138,21 @@ class SimulatedConnection:
             self._waiting.exception()
         self._session.lose_client()
         self._database.closed(self._session)
-        loop = asyncio.get_running_loop()
         for callback, context in self._on_termination:
-            loop.call_soon(callback, self, context=context)
+            self._loop.call_soon(callback, self, context=context)
 
     # one operation
 
     async def _perform(self, query: str, args: Sequence[Any]) -> Rows:
-        self._check_open()
+        if self._closed:
+            raise asyncpg.InterfaceError("connection is closed")
         if self._busy:
             raise asyncpg.InterfaceError(
                 "cannot perform operation: another operation is in progress"
             )
         self._busy = True
-        timeout_s = self._timeout_s
-        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         try:
-            return await self._exchange(query, args, deadline)
+            return await self._exchange(query, args)
         except (asyncpg.PostgresConnectionError, OSError) as error:
             if not isinstance(error, TimeoutError):
                 self.sever()
@@ -153,48 +161,47 @@ class SimulatedConnection:
             self._busy = False
             self._waiting = None
 
-    async def _exchange(self, query: str, args: Sequence[Any], deadline: float | None) -> Rows:
-        trouble = self._database.trouble
-        what, submit = self._understand(query, args)
+    async def _exchange(self, query: str, args: Sequence[Any]) -> Rows:
+        database, session = self._database, self._session
+        statement = database.known.get(query) or self._understand(query)
+        what = statement.name
+        timeout_s = self._timeout_s
+        deadline = None if timeout_s is None else self._loop.time() + timeout_s
         try:
-            seconds = trouble.request(what)
+            seconds = database.trouble.request(what)
         except asyncpg.PostgresError:
-            self._session.refused()
+            session.refused()
             raise
         if seconds:
             await self._travel(seconds, deadline)
-        while (before := self._session.under_way()) is not None:
+        while session.is_busy:
             # what was given up is still being finished
-            await self._answer(before, deadline)
-        answer = submit()
+            await self._answer(session.when_free(), deadline)
+        answer = (
+            session.submit(statement, args) if isinstance(statement, Known) else statement.run()
+        )
         if isinstance(answer, asyncio.Future):
             answer = await self._answer(answer, deadline)
-        if self._session.ended:
+        if session.ended:
             self.sever()
             raise lost()
-        if seconds := trouble.reply(what):
+        if seconds := database.trouble.reply(what):
             await self._travel(seconds, deadline)
         return answer
 
-    def _understand(
-        self, query: str, args: Sequence[Any]
-    ) -> tuple[str, Callable[[], "Rows | asyncio.Future[Rows]"]]:
-        statement = self._database.known.get(query)
-        if statement is not None:
-            return statement.name, lambda: self._session.submit(statement, args)
+    def _understand(self, query: str) -> "Known | _Control":
         what = _CONTROL.get(query.rstrip(";").split(" ")[0])
         if what == "begin":
-            return what, self._begin
+            return _Control(what, self._begin)
         if what == "commit":
-            return what, self._session.commit
+            return _Control(what, self._session.commit)
         if what == "rollback":
-            return what, self._roll_back
+            return _Control(what, self._roll_back)
         if query.startswith(("LISTEN ", "UNLISTEN ")):
-            return "listen", tuple
+            return _Control("listen", tuple)
         if (setting := _SET.fullmatch(query)) is not None:
-            return "set", lambda: self._set(setting[1], setting[2])
-        understood = self._database.understand(query)
-        return understood.name, lambda: self._session.submit(understood, args)
+            return _Control("set", lambda: self._set(setting[1], setting[2]))
+        return self._database.understand(query)
 
     def _begin(self) -> Rows:
         self._session.begin()
@@ -209,7 +216,7 @@ class SimulatedConnection:
         return ()
 
     async def _travel(self, seconds: float, deadline: float | None) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         arrived = loop.create_future()
         arrival = loop.time() + seconds
         if deadline is not None and deadline < arrival:
@@ -219,8 +226,9 @@ class SimulatedConnection:
         await self._wait(arrived, timer)
 
     async def _answer(self, answer: "asyncio.Future[Rows]", deadline: float | None) -> Rows:
-        loop = asyncio.get_running_loop()
-        timer = None if deadline is None else loop.call_at(deadline, _time_out, answer)
+        timer = None
+        if deadline is not None and self._session.ready_at > deadline:
+            timer = self._loop.call_at(deadline, _time_out, answer)
         rows: Rows = await self._wait(answer, timer)
         return rows
 

@@ -27,6 +27,8 @@ class Known(NamedTuple):
 
     name: str
     run: Callable[[Transaction, Sequence[Any]], Sequence[Record]]
+    reads: bool = False
+    """Whether it changes and locks nothing."""
 
 
 class _CompareAndSet(NamedTuple):
@@ -37,7 +39,7 @@ class _CompareAndSet(NamedTuple):
 
 
 def _plain(name: str, run: Run) -> Known:
-    return Known(name, lambda transaction, arguments: run(transaction, *arguments))
+    return Known(name, lambda transaction, arguments: run(transaction, *arguments), name in _READS)
 
 
 def _guarded(name: str, run: Run, conditions: str, key: frozenset[str]) -> Known:
@@ -50,6 +52,13 @@ _COMPARE_AND_SET: Final = {
     "advance": frozenset({"name", "generation", "shard"}),
 }
 """Queries that are bound to conditions, with the columns that name the row."""
+
+_READS: Final = frozenset(
+    (
+        *("read_shard", "find_outcomes", "load_wallets", "read_entries", "read_due", "next_due"),
+        *("partial_tiles", "unpublished_dead_letters", "behind", *CATALOG, *REPLAY, *RECEIPTS),
+    )
+)
 
 _ENGINE, _PROJECTIONS = Path(engine.log.__file__).parent, Path(projections.models.__file__).parent
 _FILES: Final = {

@@ -54,6 +54,8 @@ class SimulatedDatabase:
         self.known = dict(KNOWN)
         self.sessions: set[Session] = set()
         self.connections: dict[Session, SimulatedConnection] = {}
+        self.listening: dict[str, dict[SimulatedConnection, None]] = {}
+        self.reader = Transaction(self)
         self.commit_listeners: list[Callable[[int], None]] = []
         self.is_down = False
         self.checkpoints: dict[tuple[str, int, int], Checkpoint] = {}
@@ -119,7 +121,10 @@ class SimulatedDatabase:
 
     def closed(self, session: Session) -> None:
         """The client's end is gone."""
-        self.connections.pop(session, None)
+        connection = self.connections.pop(session, None)
+        if connection is not None:
+            for listening in self.listening.values():
+                listening.pop(connection, None)
 
     def lose_client(self, session: Session) -> None:
         """The network between the two breaks."""
@@ -129,7 +134,7 @@ class SimulatedDatabase:
 
     def notify(self, channel: str, payload: str) -> None:
         """Tell everybody who listens."""
-        for connection in list(self.connections.values()):
+        for connection in self.listening.get(channel, ()):
             connection.hear(channel, payload)
 
     # faults

@@ -4,6 +4,7 @@ It runs statements by itself: once a request has arrived, the client may be paus
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,6 +35,11 @@ class Statement(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes and locks nothing."""
+        ...
 
     @property
     def run(self) -> Callable[[Transaction, Sequence[Any]], Rows]: ...
@@ -91,6 +97,8 @@ class Session:
         """Run a statement; it gives a future if it has to wait for a row or for the disk."""
         transaction = self._transaction
         if transaction is None:
+            if statement.reads:
+                return self._read(statement, arguments)
             running = _Running(self, self._new_transaction(), statement.name, statement, arguments)
         else:
             if transaction.failed:
@@ -99,6 +107,15 @@ class Session:
                 self, transaction, statement.name, statement, arguments, commits=False
             )
         return self._start(running)
+
+    def _read(self, statement: Statement, arguments: Sequence[Any]) -> Rows:
+        """What changes and locks nothing has no need of a transaction."""
+        try:
+            return statement.run(self.database.reader, arguments)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise
+        except Exception as error:
+            raise SimulationDefectError(f"{statement.name}: {error!r}") from error
 
     def _new_transaction(self) -> Transaction:
         waits = self.settings.get("synchronous_commit") != "off"
@@ -113,12 +130,19 @@ class Session:
         self._running = running
         return running.wait_for_it()
 
-    def under_way(self) -> "asyncio.Future[Rows] | None":
-        """Done once the session is free for another statement; None if it is."""
-        if self._running is None:
-            return None
+    @property
+    def is_busy(self) -> bool:
+        return self._running is not None
+
+    def when_free(self) -> "asyncio.Future[Rows]":
+        """Done once the session, which is busy, has time for another statement."""
         self._on_free = asyncio.get_running_loop().create_future()
         return self._on_free
+
+    @property
+    def ready_at(self) -> float:
+        """When the statement under way will be done, as far as that is known."""
+        return math.inf if self._running is None else self._running.ready_at
 
     def finished(self) -> None:
         """The statement under way has come to its end."""
@@ -188,6 +212,7 @@ class _Running:
         "_what",
         "done",
         "error",
+        "ready_at",
         "rows",
     )
 
@@ -208,6 +233,7 @@ class _Running:
         self._arguments = arguments
         self._commits = commits
         self._committing = False
+        self.ready_at = math.inf
         self._row: Hashable = None
         self._reply: asyncio.Future[Rows] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -260,6 +286,7 @@ class _Running:
                 return
         if seconds:
             self._committing = True
+            self.ready_at = asyncio.get_running_loop().time() + seconds
             self._timer = self._session.call_later(seconds, self._committed)
         else:
             self._committed()
