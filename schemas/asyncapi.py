@@ -100,6 +100,17 @@ def _tags(union: Any) -> list[str]:
     return [str(member.tag) for member in info.types if isinstance(member, StructType)]
 
 
+_TRACEPARENT: dict[str, Any] = {
+    "traceparent": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+        "description": "W3C Trace Context. Of a command: the trace that it belongs to, if its sender"
+        " wants it followed. Of an entry: that of the command whose outcome it is, if that was"
+        " followed.",
+    }
+}
+
+
 def _headers() -> dict[str, Any]:
     described: dict[str, dict[str, Any]] = {
         "ce_specversion": {"const": "1.0"},
@@ -119,7 +130,8 @@ def _headers() -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "properties": {name: {"type": "string", **rest} for name, rest in described.items()},
+        "properties": {name: {"type": "string", **rest} for name, rest in described.items()}
+        | _TRACEPARENT,
         "required": list(described),
     }
 
@@ -166,6 +178,7 @@ def _command_messages() -> dict[str, Any]:
             f"./command.schema.json#/$defs/{struct.__name__}",
             "The wallet's id",
             summary=struct.__doc__,
+            headers={"type": "object", "properties": _TRACEPARENT},
         )
         for struct in get_args(AnyCommand)
     }

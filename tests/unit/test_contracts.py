@@ -9,11 +9,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from msgspec.inspect import DateTimeType, StructType, type_info
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 from referencing import Registry, Resource
 
 from engine.events_topic import cloud_event_headers, event_record
 from engine.log import StoredEntry
 from engine.settings import Settings
+from engine.telemetry.tracing import TRACEPARENT, traceparent_of
 from engine.topics import _new_topics
 from schemas import asyncapi
 from schemas.commands import AnyCommand, InvalidCommandError, decode_command
@@ -273,7 +275,8 @@ def test_asyncapi_has_a_message_for_each_command_and_a_type_for_each_event() -> 
     headers = document["components"]["messages"]["entry"]["headers"]
     events = {path.stem.partition(".")[0] for path in GOLDEN.glob("*.json")}
     assert set(headers["properties"]["ce_type"]["enum"]) == {f"wallet.{tag}" for tag in events}
-    assert headers["required"] == list(headers["properties"])
+    assert headers["required"] == [*headers["properties"]][:-1]
+    assert [*headers["properties"]][-1] == TRACEPARENT
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
@@ -286,7 +289,11 @@ def test_asyncapi_tells_the_headers_that_the_engine_writes(path: Path) -> None:
     written = {name: value.decode() for name, value in headers}
     told = _asyncapi()["components"]["messages"]["entry"]["headers"]
     Draft202012Validator(told).validate(written)
-    assert set(written) == set(told["properties"])
+    assert set(written) == set(told["required"])
+    span = NonRecordingSpan(SpanContext(trace_id=1, span_id=2, is_remote=False))
+    name, value = traceparent_of(span)
+    Draft202012Validator(told).validate(written | {name: value.decode()})
+    assert set(told["properties"]) == {*written, name}
     assert written["ce_id"] == f"{entry.shard}:{entry.position}"
     assert written["ce_subject"] == entry.wallet_id
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from engine.events_topic import (
     RECORD_OVERHEAD_BYTES,
@@ -15,6 +16,7 @@ from engine.events_topic import (
     whole_commands,
 )
 from engine.log import StoredEntry
+from engine.telemetry.tracing import traceparent_of
 from tests.support.batches import NOON, decide_all, records, start
 from tests.support.payloads import create, payload, topup
 
@@ -112,7 +114,7 @@ def test_the_overhead_of_a_record_is_not_underestimated() -> None:
         batch_size=10_000,
     )
     before = builder.size()
-    builder.append(
-        0, 0, record.wallet_id.encode(), b"", next(cloud_event_headers(9_999, [record]))
-    )
+    span = NonRecordingSpan(SpanContext(trace_id=1, span_id=2, is_remote=False))
+    headers = [*next(cloud_event_headers(9_999, [record])), traceparent_of(span)]
+    builder.append(0, 0, record.wallet_id.encode(), b"", headers)
     assert builder.size() - before < RECORD_OVERHEAD_BYTES
