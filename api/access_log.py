@@ -17,6 +17,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
+from typing_extensions import override
 
 from api.access.addresses import Address, TrustedProxies, as_text
 from api.calls import Principal
@@ -108,18 +109,36 @@ class AccessLog:
             _write(_line(scope, status, round(seconds * 1000, 3)))
 
 
+class _BareLines(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes messages as they are."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
+
+
+class _Record(logging.LogRecord):
+    """A record that tells of no thread, no process and no place: to find those out costs most."""
+
+    def __init__(self, line: str) -> None:
+        vars(self).update(_RECORD)
+        self.msg = line
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+
+
+_RECORD = vars(logging.LogRecord(_log.name, logging.INFO, __file__, 0, "", (), None))
+
+
 def log_bare_lines() -> None:
     """Write the lines to stderr as they are, whatever other messages look like there."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    _log.handlers = [handler]
+    _log.handlers = [_BareLines()]
     _log.propagate = False
 
 
 def _write(line: str) -> None:
-    # as `info` does, which looks for its caller in every frame first
     if _log.isEnabledFor(logging.INFO):
-        _log.handle(_log.makeRecord(_log.name, logging.INFO, __file__, 0, line, (), None))
+        _log.handle(_Record(line))
 
 
 def _with_id(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:

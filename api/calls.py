@@ -34,8 +34,7 @@ class NoBody(Struct, frozen=True):
     """The body of an operation that needs none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """One request, its parameters and its body read and checked.
 
     `effect_id` names what this request does, 24 letters and digits: ids and references of what it

@@ -1,6 +1,7 @@
 """The process behind `wallet api`."""
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import signal
@@ -20,8 +21,6 @@ def run(settings: Settings) -> None:
     The database may come and go meanwhile. Raises an ApiError if the process can't serve.
     """
     log_bare_lines()
-    # none of it is in a line, and looking it all up costs more than writing the line
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     uvloop.run(_run(settings))
 
 
@@ -30,7 +29,14 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop, on_listening=_warn_of_plain_http)
+    await serve(settings, stop, on_listening=_begin)
+
+
+def _begin(address: str) -> None:
+    _warn_of_plain_http(address)
+    # what is there now stays, so that no collection need look at it again
+    gc.collect()
+    gc.freeze()
 
 
 def _warn_of_plain_http(address: str) -> None:
