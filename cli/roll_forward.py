@@ -73,8 +73,9 @@ def roll_forward(
     A database that was restored to an older point lacks entries that consumers of
     wallet.events have seen. This appends them: the same bytes, at the same
     positions, checked against the Merkle tree. Then start the engines. They take
-    up the commands from the restored offset: what was published keeps its outcome,
-    and what was committed but never published is decided anew, at the new time.
+    up the commands from the restored offset: what was published keeps its
+    outcome, and what was committed but never published is decided anew, at the
+    new time.
 
     Stop every engine first. All is checked before anything is written; it asks
     before it writes, and does nothing where nothing is lacking. Being stopped

@@ -42,13 +42,13 @@ class RollForward:
 
         Raises SetupError, and what asyncpg and aiokafka raise for what they can't reach.
         """
-        await register_topology(settings)
         connection = await asyncpg.connect(
             settings.database_url,
             timeout=settings.database_timeout_ms / 1000,
             server_settings=_SESSION,
         )
         try:
+            await register_topology(settings)
             async with TopicReader.connect(settings) as reader:
                 yield cls(settings, connection, reader)
         finally:

@@ -22,6 +22,7 @@ COMMANDS = [
     ["status"],
     ["migrate"],
     ["rebuild"],
+    ["roll-forward"],
     ["dead-letters", "list"],
     ["dead-letters", "show", "0:0"],
     ["dead-letters", "retry", "0:0"],
