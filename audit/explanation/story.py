@@ -105,7 +105,7 @@ class Story:
         if event.lot == entry.version:
             expires_at = event.expires_at if isinstance(event, Credited) else None
             self.lots[event.lot] = LotStory(entry, expires_at)
-        if kept and event.lot in self.lots:
+        if event.lot in self.lots:
             self.lots[event.lot].touch(entry, kept)
 
     def _take(self, entry: Entry, parts: list[LotAmount]) -> None:
@@ -135,10 +135,7 @@ class Story:
     def _tip(self, entry: Entry, event: Money) -> None:
         if self._amount is None:
             return
-        sufficient = self._amount - self.credit_limit
-        if event.balance_after >= sufficient:
-            self.tipped = self.tipped_lot = None
-        elif event.balance_before >= sufficient:
+        if event.balance_before >= self._amount - self.credit_limit > event.balance_after:
             self.tipped = entry
             self.tipped_lot = self.lots.get(event.lot) if isinstance(event, Expired) else None
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from audit.errors import ExplanationError
 from audit.explanation import explain_entry, explain_wallet, public_id
@@ -175,6 +176,7 @@ def test_insufficient_funds_counts_the_credit_limit():
     assert kinds(explanation) == [WalletCreated, Debited, CommandRejected]
     assert "may go 3.00 GHS below 0" in told(explanation)
     assert "the balance was -2.50 GHS" in told(explanation)
+    assert 'until the debit "r3" of 3.50 GHS' in told(explanation)
 
 
 def test_insufficient_funds_with_enough_again_and_then_not():
@@ -373,8 +375,11 @@ def test_a_top_up_that_joined_an_older_lot():
     assert [e.event.reference for e in joined.chain[:2]] == ["own", "joins"]
     assert "0.57 GHS are left in lot 1001" in told(joined)
     debit = explain_entry(history.entries, entry_of(history, Debited))
-    assert "1 more top-ups joined" in told(debit)
+    assert "1 more top-ups joined (1.07 GHS)" in told(debit)
     assert explain_entry(debit.chain, entry_of(history, Debited)) == debit
+    history.debit(WALLET, 7)
+    later = explain_entry(history.entries, entry_of(history, Debited))
+    assert "1 more top-ups joined (1.07 GHS), and of which 0.50 GHS" in told(later)
 
 
 @pytest.mark.parametrize("kind", [WalletCreated, Frozen])
@@ -428,3 +433,71 @@ def test_balances_of_nothing():
     assert kinds(closed) == [WrittenOff, Closed]
     with pytest.raises(ExplanationError, match="Nothing opened"):
         explained_balance(HistoryBuilder().debit(WALLET, 5))
+
+
+# --- histories that are not whole -------------------------------------------------------------
+
+
+def altered(history, kind, nth=-1, **changes):
+    """With fields of one event changed, as somebody who tampers with the log would."""
+    entry = entry_of(history, kind, nth)
+    changed = replace(entry, event=replace(entry.event, **changes))
+    return [changed if other is entry else other for other in history.entries]
+
+
+def test_a_history_that_lacks_the_entry_itself():
+    history = opened().topup(WALLET, 5)
+    with pytest.raises(ExplanationError, match="not among the wallet's"):
+        explain_entry(history.entries[:1], history.entries[1])
+
+
+def test_a_lot_that_paid_more_than_it_held():
+    history = opened().topup(WALLET, 50).debit(WALLET, 40).debit(WALLET, 10)
+    smaller = altered(history, ToppedUp, amount=45)
+    with pytest.raises(ExplanationError, match="Lot 2 held 5, and 10 were taken"):
+        explain_entry(smaller, entry_of(history, Debited))
+    smallest = altered(history, ToppedUp, amount=30)
+    with pytest.raises(ExplanationError, match="Position 2 takes 40 of lot 2"):
+        explain_entry(smallest, entry_of(history, Debited))
+
+
+def test_a_lot_that_nothing_made():
+    history = opened().topup(WALLET, 50).debit(WALLET, 40)
+    nowhere = altered(history, ToppedUp, lot=0)
+    for kind in (Debited, ToppedUp):
+        with pytest.raises(ExplanationError, match="made lot 2"):
+            explain_entry(nowhere, entry_of(history, kind))
+
+
+def test_funds_that_were_not_insufficient():
+    history = opened().topup(WALLET, 50).debit(WALLET, 51)
+    with pytest.raises(ExplanationError, match="there were enough"):
+        explain_entry(altered(history, ToppedUp, balance_after=51), history.entries[-1])
+
+
+def test_a_conflict_with_the_same_body():
+    history = opened().topup(WALLET, 5, reference="r").topup(WALLET, 6, reference="r")
+    first = history.entries[1]
+    same = replace(first, body_digest=history.entries[-1].body_digest)
+    with pytest.raises(ExplanationError, match="one reference and one body"):
+        explain_entry([history.entries[0], same, history.entries[-1]], history.entries[-1])
+
+
+def test_a_balance_that_would_not_overflow():
+    history = opened().topup(WALLET, AMOUNT_MAX).topup(WALLET, 1)
+    with pytest.raises(ExplanationError, match="refused as too much"):
+        explain_entry(altered(history, ToppedUp, balance_after=5), history.entries[-1])
+
+
+def test_more_repaid_than_was_owed():
+    history = opened(credit_limit=100).debit(WALLET, 80).topup(WALLET, 80)
+    with pytest.raises(ExplanationError, match="80 were settled at position 2, and 70 were"):
+        explain_entry(altered(history, Debited, overdrawn=70), history.entries[-1])
+
+
+def test_a_freeze_that_was_no_freeze():
+    history = opened().freeze(WALLET).debit(WALLET, 1)
+    frozen = history.entries[1]
+    thawed = [history.entries[0], replace(frozen, event=Unfrozen(reference="x"))]
+    with pytest.raises(ExplanationError, match="froze the wallet"):
+        explain_entry([*thawed, history.entries[-1]], history.entries[-1])
