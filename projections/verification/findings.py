@@ -15,7 +15,7 @@ CHECKS: Final[dict[str, str]] = {
     "root": "the Merkle root, computed anew, is the one in the shard's row",
     "tiles": "the stored tiles are those of the log",
     "checkpoint": "the log begins with what signed checkpoints say that it held",
-    "wallet_trees": "the wallets of the log are those that signed checkpoints count",
+    "wallet_trees": "the trees of wallets, signed or kept, count those of the log",
     "snapshots": "every snapshot is the state that replay comes to",
     "timers": "every lot that will expire has its timer",
     "set_aside": "dead letters and forwards are decided records that have no entry",

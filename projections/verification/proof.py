@@ -73,29 +73,29 @@ async def verify(
     """
     async with connected(settings) as connection:
         verification = await _Verification.start(connection, shards, signed)
-        asked = Run(
-            database=await identify(connection),
-            shards=verification.shards,
-            kafka=kafka,
-            signed=list(signed),
-            instant=verification.instant,
-        )
-        directory = None if state is None else StateDirectory(state)
-        run = asked if directory is None else directory.enter(asked)
-        verification.instant = run.instant
-        files = {} if directory is None else {s: str(directory.file(s)) for s in run.shards}
-        task = Task(
-            settings=_plain(settings),
-            kafka=kafka,
-            shards=run.shards,
-            instant=run.instant,
-            signed=run.signed,
-            state_files=files,
-        )
-        count = processes or os.cpu_count() or 1
-        verification.add(await Workers(task, count, on_progress).run(run.shards))
-        if directory is not None:
-            directory.leave(run)
+        database = await identify(connection)
+    asked = Run(
+        database=database,
+        shards=verification.shards,
+        kafka=kafka,
+        signed=list(signed),
+        instant=verification.instant,
+    )
+    directory = None if state is None else StateDirectory(state)
+    run = asked if directory is None else directory.enter(asked)
+    verification.instant = run.instant
+    task = Task(
+        settings=_plain(settings),
+        kafka=kafka,
+        shards=run.shards,
+        instant=run.instant,
+        signed=run.signed,
+        state_files={s: str(directory.file(s)) for s in run.shards} if directory else {},
+    )
+    workers = Workers(task, processes or os.cpu_count() or 1, on_progress)
+    verification.add(await workers.run(run.shards))
+    if directory is not None:
+        directory.leave(run)
     return verification.proof()
 
 

@@ -22,6 +22,7 @@ from projections.verification.errors import VerificationError
 from projections.verification.findings import Findings, Tallies
 from projections.verification.frozen import FrozenShard, FrozenTables, freeze
 from projections.verification.history import HistoryCheck, Original
+from projections.verification.kept_trees import check_kept_trees
 from projections.verification.models import ModelsAt, ModelsCheck
 from projections.verification.money import Books, Ledger, MoneyLine, check_books
 from projections.verification.positions import PositionCheck
@@ -234,6 +235,7 @@ class ShardVerification:
         frozen = self._frozen
         self._positions.finish()
         root = self._tree.finish()
+        await check_kept_trees(connection, self._findings, frozen.shard, frozen.size)
         await self._signed.finish(connection, frozen.size, root, self._tree.roots)
         await check_timers(
             connection, self._findings, frozen.shard, self._tables.due, self._history.followed()

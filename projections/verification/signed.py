@@ -73,8 +73,10 @@ class SignedCheck:
             self._report(
                 "checkpoint",
                 f"the stored tiles don't prove that the log has only grown from the {signed.size} "
-                f"entries that {signed.source} signs: the tiles were changed or are not all there; "
-                "build them anew from the log",
+                f"entries that {signed.source} signs, though these are unchanged: either an entry "
+                "after them was changed, and `root` says which, or the tiles were; then delete "
+                "the shard's rows from the table tiles, and the next engine to claim the shard "
+                "writes them anew from the log",
             )
 
     async def _check_wallets(self, connection: Connection, signed: SignedShard) -> None:

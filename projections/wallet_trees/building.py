@@ -29,6 +29,17 @@ async def count_tree(connection: Connection, shard: int, size: int) -> WalletTre
     return WalletTree(shard, size, frontier.size, frontier.root())
 
 
+async def tallied_tree(connection: Connection, shard: int) -> WalletTree | None:
+    """The tree that the tallies come to now; None if there are none, or they are moving on."""
+    position = await connection.fetchval(QUERIES["tallies_taken"], shard)
+    frontier = Frontier()
+    async for leaves in _tallied(connection, shard):
+        frontier.extend(leaf.hash() for leaf in leaves)
+    if position is None or position != await connection.fetchval(QUERIES["tallies_taken"], shard):
+        return None
+    return WalletTree(shard, position, frontier.size, frontier.root())
+
+
 async def build_tree(connection: Connection, shard: int, size: int) -> WalletTree:
     """The tree of the first `size` entries, which the log has to have, kept for proofs.
 
@@ -38,10 +49,15 @@ async def build_tree(connection: Connection, shard: int, size: int) -> WalletTre
     kept = await stored_tree(connection, shard, size)
     if kept is not None:
         return kept
-    tallied = await _take_tallies(connection, shard, size)
-    leaves = _tallied(connection, shard) if tallied else _counted(connection, shard, size)
-    await connection.execute(QUERIES["drop_tiles"], shard, size)
-    tree = await _store(connection, shard, size, leaves)
+    tree = None
+    if await _take_tallies(connection, shard, size):
+        tree, entries = await _store(connection, shard, size, _tallied(connection, shard))
+        if entries != size:
+            # somebody changed the tallies: they are of no more use
+            await connection.execute(QUERIES["forget_tallies"], shard)
+            tree = None
+    if tree is None:
+        tree, _ = await _store(connection, shard, size, _counted(connection, shard, size))
     await connection.execute(QUERIES["complete_tree"], shard, size, tree.wallets, tree.root)
     await connection.execute(QUERIES["drop_old_trees"], shard, TREES_KEPT_MAX, size)
     return tree
@@ -61,9 +77,12 @@ async def _take_tallies(connection: Connection, shard: int, size: int) -> bool:
 
 async def _store(
     connection: Connection, shard: int, size: int, pages: AsyncIterator[Sequence[WalletLeaf]]
-) -> WalletTree:
-    tiler, frontier = Tiler(), Frontier()
+) -> tuple[WalletTree, int]:
+    """The tree, and how many entries its wallets have together."""
+    await connection.execute(QUERIES["drop_tiles"], shard, size)
+    tiler, frontier, entries = Tiler(), Frontier(), 0
     async for leaves in pages:
+        entries += sum(leaf.entries for leaf in leaves)
         first = tiler.size
         hashes = [leaf.hash() for leaf in leaves]
         tiler.add(hashes)
@@ -78,7 +97,7 @@ async def _store(
             [_first_wallet(tile, first, leaves) for tile in tiles],
             [tile.hashes for tile in tiles],
         )
-    return WalletTree(shard, size, frontier.size, frontier.root())
+    return WalletTree(shard, size, frontier.size, frontier.root()), entries
 
 
 def _first_wallet(tile: Tile, first: int, leaves: Sequence[WalletLeaf]) -> str | None:

@@ -19,3 +19,9 @@ async def stored_tree(connection: Connection, shard: int, size: int) -> WalletTr
     """The tree at exactly this size of the log, if it is kept."""
     row = await connection.fetchrow(QUERIES["tree"], shard, size)
     return None if row is None else WalletTree(shard, size, row["wallets"], row["root"])
+
+
+async def newest_tree(connection: Connection, shard: int, size_max: int) -> WalletTree | None:
+    """The tree of the largest size that is kept, up to this one."""
+    row = await connection.fetchrow(QUERIES["newest_tree"], shard, size_max)
+    return None if row is None else WalletTree(shard, row["size"], row["wallets"], row["root"])

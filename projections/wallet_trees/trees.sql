@@ -37,6 +37,16 @@ WITH taken AS (
 )
 SELECT shard FROM taken;
 
+-- name: forget_tallies
+-- Count from the first entry again.
+WITH taken AS (DELETE FROM wallet_tallies_taken WHERE shard = $1)
+DELETE FROM wallet_tallies WHERE shard = $1;
+
+-- name: newest_tree
+-- The complete tree of the largest size, up to one.
+SELECT size, wallets, root FROM wallet_trees
+ WHERE shard = $1 AND size <= $2 ORDER BY size DESC LIMIT 1;
+
 -- name: tree
 -- A complete tree.
 SELECT wallets, root FROM wallet_trees WHERE shard = $1 AND size = $2;

@@ -20,7 +20,7 @@ _STARTED_S = 60
 _FINISHED_S = 200
 _STOPPED_S = 30
 # the demo has no checkpoint to hold the log against
-_OF_CHECKPOINTS = {"checkpoint", "wallet_trees"}
+_OF_CHECKPOINTS = {"checkpoint"}
 
 
 class Demo:

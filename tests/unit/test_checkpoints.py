@@ -102,6 +102,13 @@ def test_a_file_of_another_service_with_the_same_key_is_refused():
         read_checkpoints(write_checkpoints(SHARDS, KEY.under("other.example")), KEY.verifier)
 
 
+def test_one_note_of_another_service_with_the_same_key_is_refused():
+    for origin in ("other.example/shard/0/log", "wallets.example.com.other/shard/0/log", "x"):
+        note = sign_checkpoint(Checkpoint(origin, 3, ROOT), KEY)
+        with pytest.raises(CheckpointMalformedError, match="is it the verifier key"):
+            parse_checkpoint(note, KEY.verifier)
+
+
 def test_a_signature_of_one_tree_is_none_of_another():
     text = Checkpoint("wallets.example.com/shard/0/log", 3, ROOT).text()
     note = sign(text, KEY.under("wallets.example.com/shard/1/log"))

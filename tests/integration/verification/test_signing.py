@@ -44,8 +44,10 @@ async def test_what_is_not_in_tiles_yet_is_signed_as_well(proven):
     assert await take_checkpoint(proven.database, [[before]]) == taken
 
 
-async def test_a_changed_entry_with_everything_made_to_fit_is_not_signed(proven):
-    (before,) = await take_checkpoint(proven.database)
+@pytest.mark.parametrize("size", [600, 850])
+async def test_a_changed_entry_with_everything_made_to_fit_is_not_signed(proven, size):
+    assert len(proven.history.entries) == 850
+    before = await checkpoint_at(proven, size)
     position = proven.position_of(Debited, after=500)
     await proven.edit_entry(position, description="something else")
     await proven.cover_up()

@@ -16,7 +16,7 @@ from api.install import install
 from cli.stack import Stack
 from engine.merkle import leaf_hash, root_of
 from projections.verification import CHECKS, Proof, SignedShard, verify_through
-from projections.wallet_trees import count_tree
+from projections.wallet_trees import build_tree, count_tree
 from schemas.entries import encode_entry
 from schemas.events import Debited
 from tests.support.databases import connection_to, fresh_database
@@ -281,6 +281,31 @@ async def test_a_tree_of_wallets_that_was_signed_with_a_wallet_left_out(superuse
     proof = await verify(superuser, [signed[0], short])
     assert failed(proof) == {"wallet_trees"}
     assert "was not counted from this log" in check(proof, "wallet_trees").findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("kept tree", "UPDATE wallet_trees SET root = set_byte(root, 0, 255 - get_byte(root, 0))"),
+        ("kept tree", "UPDATE wallet_trees SET wallets = wallets - 1"),
+        (
+            "tallies",
+            "UPDATE wallet_tallies SET version = version + 1 WHERE wallet_id = 'wal_s0n1'",
+        ),
+        ("tallies", "DELETE FROM wallet_tallies WHERE wallet_id = 'wal_s0n1'"),
+    ],
+)
+async def test_what_the_next_checkpoint_would_sign_is_looked_at(superuser, what, change):
+    size = len(superuser.history.entries)
+    await build_tree(superuser.database, 0, size)
+    before = await verify(superuser, [])
+    assert before.passed
+    assert check(before, "wallet_trees").checked == 2 * 7
+    assert await superuser.database.execute(change) == f"{change.split()[0]} 1"
+    proof = await verify(superuser, [])
+    assert failed(proof) == {"wallet_trees"}
+    [finding] = check(proof, "wallet_trees").findings
+    assert f"the {what}" in finding.message
 
 
 async def test_changed_tiles_prove_nothing(superuser, signed):

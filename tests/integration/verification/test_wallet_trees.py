@@ -13,6 +13,7 @@ from projections.wallet_trees import (
     count_tree,
     prove_wallet,
     stored_tree,
+    tallied_tree,
 )
 from projections.wallet_trees.building import TREES_KEPT_MAX
 from tests.support.history import HistoryBuilder
@@ -73,6 +74,14 @@ async def test_what_an_interrupted_run_left_behind_does_no_harm(proven):
     assert tree == await count_tree(proven.database, 0, 400)
     assert await proven.database.fetchval("SELECT count(*) FROM wallet_tiles") == 1
     assert await prove_wallet(proven.database, 0, 400, "wal_s0n1")
+
+
+async def test_tallies_that_do_not_add_up_are_counted_again(proven):
+    await build_tree(proven.database, 0, 300)
+    await proven.database.execute("DELETE FROM wallet_tallies WHERE wallet_id = 'wal_s0n1'")
+    assert await build_tree(proven.database, 0, 400) == await count_tree(proven.database, 0, 400)
+    await build_tree(proven.database, 0, 500)
+    assert await tallied_tree(proven.database, 0) == await count_tree(proven.database, 0, 500)
 
 
 async def test_only_the_newest_trees_are_kept(proven):
