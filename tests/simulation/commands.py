@@ -30,7 +30,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]] = []
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class _Wallet:
@@ -105,7 +105,7 @@ class _Drawing:
 
     def _stray_for_ever(self, at_ms: int) -> Planned:
         body = self._body(at_ms)
-        return _planned(at_ms, self._elsewhere(body), body, headers=[(FORWARDED_HEADER, b"0:0")])
+        return _planned(at_ms, self._elsewhere(body), body, headers=((FORWARDED_HEADER, b"0:0"),))
 
     def _elsewhere(self, body: dict[str, Any]) -> int:
         away = self._source.randrange(1, self._partitions)
@@ -232,14 +232,14 @@ def _planned(
     at_ms: int,
     partition: int,
     body: dict[str, Any],
-    headers: list[tuple[str, bytes]] | None = None,
+    headers: tuple[tuple[str, bytes], ...] = (),
 ) -> Planned:
     return Planned(
         at_ms=at_ms,
         partition=partition,
         key=body["wallet_id"].encode(),
         value=msgspec.json.encode(body),
-        headers=headers or [],
+        headers=headers,
     )
 
 

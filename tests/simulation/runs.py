@@ -1,5 +1,6 @@
 """One run of a plan, and what it came to."""
 
+import math
 import traceback
 from contextlib import ExitStack
 from functools import partial
@@ -24,6 +25,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     entries: int = 0
     fingerprint: str = ""
     """Two runs with the same one went the same way."""
+    virtual_ms: int = 0
     kind: str | None = None
     text: str = ""
 
@@ -56,6 +58,7 @@ def run(plan: Plan, *, without: str | None = None, trace: Trace | None = None) -
         faults=dict(world.faults),
         entries=sum(map(len, world.database.log.values())),
         fingerprint=_fingerprint(world),
+        virtual_ms=math.ceil(world.loop.time() * 1000),
         kind=kind,
         text=text,
     )

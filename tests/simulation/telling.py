@@ -3,6 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from tests.simulation.campaign import Tally, campaign, outcomes, seeds_from, tol
 from tests.simulation.plan import Plan
 from tests.simulation.runs import Outcome, run
 from tests.simulation.safeguards import SAFEGUARDS
+from tests.simulation.shrinking import Failure
 from tests.simulation.shrinking import shrink as shrink_plan
 from tests.simulation.trace import Trace
 
@@ -38,13 +40,18 @@ def tell_seed(seed: int, without: str | None, *, whole: bool, shrink: bool) -> i
     if outcome.kind is None:
         return 0
     if shrink:
-        smaller = shrink_plan(plan, lambda tried: run(tried, without=without).kind)
+        smaller = shrink_plan(plan, partial(_failure, without=without))
         path = Path(tempfile.gettempdir()) / f"simulation-{seed}.json"
         path.write_bytes(msgspec.json.format(msgspec.json.encode(smaller)))
         _tell_run(smaller, without, whole=True)
         option = f" --without {without}" if without else ""
         print(f"    again: python -m tests.simulation --plan {path}{option}")
     return 1
+
+
+def _failure(plan: Plan, without: str | None) -> Failure | None:
+    outcome = run(plan, without=without)
+    return None if outcome.kind is None else Failure(outcome.kind, outcome.virtual_ms)
 
 
 def tell_plan(path: Path, without: str | None, *, whole: bool) -> int:
