@@ -17,6 +17,7 @@ from msgspec import Struct
 from tests.simulation.group import Group
 
 _RECORD_OVERHEAD_BYTES: Final = 20
+_HEADER_BYTES: Final = 40
 SEQUENCES_KEPT: Final = 5
 """A broker tells a repeated record batch of a producer from a new one as far back as this."""
 
@@ -40,8 +41,8 @@ Unsent = tuple[int | None, bytes | None, bytes | None, tuple[tuple[str, bytes], 
 def size_of(record: Unsent) -> int:
     """About the bytes that it takes in a record batch."""
     _, key, value, headers = record
-    carried = sum(len(name) + len(content) for name, content in headers)
-    return len(key or b"") + len(value or b"") + carried + _RECORD_OVERHEAD_BYTES
+    carried = len(headers) * _HEADER_BYTES + _RECORD_OVERHEAD_BYTES
+    return len(key or b"") + len(value or b"") + carried
 
 
 class Partition:
