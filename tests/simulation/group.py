@@ -5,7 +5,7 @@ Eager: a change of members revokes everything of everybody, and hands it out ane
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import (
@@ -13,8 +13,6 @@ from aiokafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
-
-_FIRST_JOIN_S: Final = 0.0
 
 
 class Member:

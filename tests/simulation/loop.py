@@ -139,7 +139,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, source: Random, shuffled: float = 0.0) -> None:
         self._source = source
-        self.shuffled = shuffled
+        self._shuffled = shuffled
         self._now = 0.0
         self._ready: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
@@ -212,12 +212,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return main.result()
 
     def _run(self, main: SimulatedTask) -> None:
-        ready, timers, shuffled, random = (
-            self._ready,
-            self._timers,
-            self.shuffled,
-            self._source.random,
-        )
+        ready, timers = self._ready, self._timers
+        shuffled, random = self._shuffled, self._source.random
         while not main.done():
             if not ready:
                 self._move_on(timers, ready)

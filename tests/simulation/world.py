@@ -17,7 +17,6 @@ from typing import Any, Final, Protocol
 from unittest.mock import patch
 from uuid import UUID
 
-from aiokafka import TopicPartition
 from msgspec import Struct
 
 from engine import decider
@@ -27,7 +26,7 @@ from tests.simulation.database.errors import SimulationDefectError
 from tests.simulation.database.server import SimulatedDatabase
 from tests.simulation.loop import DeadlockError, Process, VirtualLoop, current_process
 from tests.simulation.plan import START, Fault, Plan
-from tests.simulation.processes import COMMANDS_TOPIC, GROUP, TOPICS, engine, guest, projector
+from tests.simulation.processes import COMMANDS_TOPIC, TOPICS, engine, guest, projector
 from tests.simulation.trouble import Trouble
 from tests.simulation.violation import Violation
 
@@ -227,7 +226,6 @@ class World:
         self.note("world", "nothing goes wrong any more")
         self.trouble.clear()
         self.database.is_down = False
-        self.loop.shuffled = 0.0
         for name, process in list(self._processes.items()):
             process.alarm_step = -1
             process.skew_s = 0.0
@@ -382,16 +380,6 @@ class World:
 
     def _fetch_delayed(self, fault: Fault, length_s: float) -> None:
         self.trouble.of(f"engine-{fault.target}").fetches.append(("delayed", length_s))
-
-    def lag(self) -> dict[TopicPartition, int]:
-        """Commands of the group that Kafka's own offsets do not cover."""
-        group = self.broker.group(GROUP, COMMANDS_TOPIC)
-        places = self.broker.topics[COMMANDS_TOPIC]
-        return {
-            TopicPartition(COMMANDS_TOPIC, number): place.end
-            - group.offsets.get(TopicPartition(COMMANDS_TOPIC, number), 0)
-            for number, place in enumerate(places)
-        }
 
 
 async def _until(loop: VirtualLoop, moment: float) -> None:
