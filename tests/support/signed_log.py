@@ -58,9 +58,9 @@ class SignedLog:
         trees = ShardCheckpoint(
             self.shard,
             len(self.entries),
-            self._log().root(0, len(self.entries)),
+            self.log().root(0, len(self.entries)),
             len(self.leaves),
-            self._wallets().root(0, len(self.leaves)),
+            self.wallets().root(0, len(self.leaves)),
         )
         return write_checkpoints([trees], self.key).encode()
 
@@ -79,7 +79,7 @@ class SignedLog:
                 "last_version": version,
                 "entries": count,
                 "index": index,
-                "proof": _texts(self._wallets().path(index, 0, len(self.leaves))),
+                "proof": _texts(self.wallets().path(index, 0, len(self.leaves))),
             },
         }
         chosen = _chosen(self.positions(wallet), self.entries, start, end)
@@ -94,12 +94,12 @@ class SignedLog:
         return [n for n, d in enumerate(self.entries) if json.loads(d)["wallet_id"] == wallet]
 
     def proof_line(self, position: int) -> bytes:
-        return line(_texts(self._log().path(position, 0, len(self.entries))))
+        return line(_texts(self.log().path(position, 0, len(self.entries))))
 
-    def _log(self) -> Oracle:
+    def log(self) -> Oracle:
         return Oracle(self.entries)
 
-    def _wallets(self) -> Oracle:
+    def wallets(self) -> Oracle:
         return Oracle([line(list(leaf)).rstrip() for leaf in self.leaves])
 
 

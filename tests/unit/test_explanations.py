@@ -80,6 +80,8 @@ def test_wallet_not_found_because_it_is_anothers():
     assert kinds(explanation) == [WalletCreated, CommandRejected]
     assert "is mch_mine's" in told(explanation)
     assert "is mch_other's" in told(explanation)
+    with pytest.raises(ExplanationError, match="opened the wallet"):
+        explain_entry(history.entries[1:], history.entries[-1])
 
 
 def test_wallet_exists():
@@ -293,6 +295,7 @@ def test_a_top_up_says_what_became_of_it():
     explanation = explained(history, ToppedUp, 0)
 
     assert [entry.event.reference for entry in explanation.chain[1:]] == ["a", "b"]
+    assert [reason.positions for reason in explanation.reasons] == [[1], [2], [4], [1, 2, 4]]
     assert "0.00 GHS are left in lot 2" in told(explanation)
 
 
