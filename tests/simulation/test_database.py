@@ -13,7 +13,6 @@ import pytest
 from engine import log as engine_log
 from projections.models import PROJECTIONS
 from projections.projector import read_behind, take_in
-from tests.conformance.log.databases import stored
 from tests.conformance.log.writing import Writer
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.database.conditions import read_conditions
@@ -22,6 +21,7 @@ from tests.simulation.database.errors import (
     UnknownQueryError,
     serialization_failure,
 )
+from tests.simulation.database.rows import StoredRow
 from tests.simulation.loop import VirtualLoop
 from tests.support.payloads import create
 from tests.support.random_history import random_history
@@ -128,7 +128,7 @@ def test_a_crash_takes_back_what_did_not_wait_for_the_disk(name: str) -> None:
     history = random_history(1, steps=60)
 
     async def work(database: SimulatedDatabase) -> None:
-        database.tables[0].add(map(stored, history.entries))
+        database.tables[0].add(map(StoredRow.of, history.entries))
         database.shards[0].position = len(history.entries)
         hasty: Any = await database.connect(server_settings={"synchronous_commit": "off"})
         model, before = database.models[name], {}
@@ -150,7 +150,7 @@ def test_what_is_flushed_stays() -> None:
     history = random_history(1, steps=60)
 
     async def work(database: SimulatedDatabase) -> None:
-        database.tables[0].add(map(stored, history.entries))
+        database.tables[0].add(map(StoredRow.of, history.entries))
         database.shards[0].position = len(history.entries)
         hasty: Any = await database.connect(server_settings={"synchronous_commit": "off"})
         [entries] = await read_behind(hasty, PROJECTIONS["lots"], 1)

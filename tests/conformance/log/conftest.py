@@ -10,18 +10,16 @@ import pytest_asyncio
 from cli.stack.ports import keep_ports
 from cli.stack.postgres import Postgres
 from projections.install import install
-from tests.conformance.log.databases import (
-    SHARDS,
-    LogDatabase,
-    RealDatabase,
-    SimulatedLogDatabase,
-)
+from tests.conformance.log.databases import SHARDS, LogDatabase
 from tests.conformance.log.network import Network
+from tests.conformance.log.real import RealDatabase
+from tests.conformance.log.simulated import SimulatedLogDatabase
 from tests.support.databases import connection_to
 
 _RESET = f"""
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
- WHERE datname = current_database() AND pid <> pg_backend_pid();
+ WHERE datname = current_database() AND backend_type = 'client backend'
+   AND pid <> pg_backend_pid();
 ALTER TABLE log DISABLE TRIGGER log_is_append_only;
 TRUNCATE log, due, dead_letters, forwards, snapshots, tiles, shards, topology, checkpoints,
          wallets_1, transactions_1, lots_1, postings_1;

@@ -1,34 +1,16 @@
 """Who waits for whom at a shard's row, and what each finds when it is free."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 
 from engine import log as engine_log
 from engine.errors import LeaseLostError
-from engine.log import ShardLog
 from tests.conformance.log.databases import LogDatabase, shard_log
+from tests.conformance.log.locking import transaction, until_waiting
 from tests.conformance.log.writing import Writer
 from tests.support.payloads import create
-
-
-@asynccontextmanager
-async def transaction(log: ShardLog) -> AsyncIterator[None]:
-    """What the lease appends or claims in here is committed at the end."""
-    await log._append.execute("BEGIN")
-    yield
-    await log._append.execute("COMMIT")
-
-
-async def until_waiting(database: LogDatabase, count: int = 1) -> None:
-    deadline = time.monotonic() + 10
-    while await database.waiting() != count:
-        assert time.monotonic() < deadline, "nobody waits"
-        await asyncio.sleep(0.01)
 
 
 async def test_nobody_sees_an_append_before_its_commit(database: LogDatabase) -> None:

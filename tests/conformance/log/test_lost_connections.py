@@ -7,11 +7,15 @@ import pytest
 
 from engine.errors import LeaseLostError
 from engine.log import ShardLog
+from projections.models import PROJECTIONS
+from projections.projector import read_behind, take_in
 from projections.session import AWAY
 from tests.conformance.log.databases import LogDatabase, shard_log
-from tests.conformance.log.test_locks import transaction, until_waiting
+from tests.conformance.log.locking import transaction, until_waiting
+from tests.conformance.log.plain_models import plainly
 from tests.conformance.log.writing import Writer
 from tests.support.payloads import create
+from tests.support.random_history import random_history
 
 
 async def _next_claim(database: LogDatabase) -> int:
@@ -131,6 +135,9 @@ async def test_a_crash_takes_what_was_not_committed(database: LogDatabase) -> No
     async with shard_log(database) as log, shard_log(database) as other:
         writer = await Writer.claiming(log)
         await writer.append(create("wal_1"))
+        history = random_history(1, shard=1, steps=100)
+        await database.write(history)
+        await _take_in_hastily(database, "lots")
         before = await database.contents()
         await log._append.execute("BEGIN")
         await writer.append(create("wal_2"))
@@ -142,6 +149,18 @@ async def test_a_crash_takes_what_was_not_committed(database: LogDatabase) -> No
         assert await _closed(log)
         assert await database.contents() == before
     assert await _next_claim(database) == 1
+    # what did not wait for the disk may be gone, but in whole ranges
+    position = await database.checkpoint("lots", 1)
+    assert position in (None, 0, 40, 80)
+    assert await database.model("lots", 1) == plainly(history, "lots", position or 0)
+
+
+async def _take_in_hastily(database: LogDatabase, name: str) -> None:
+    connection = await database.connect(synchronous_commit="off")
+    for _ in range(2):
+        for entries in await read_behind(connection, PROJECTIONS[name], 1, 40):
+            assert await take_in(connection, PROJECTIONS[name], 1, entries)
+    await connection.close()
 
 
 async def test_a_connection_does_one_thing_at_a_time(database: LogDatabase) -> None:

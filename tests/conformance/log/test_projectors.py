@@ -10,7 +10,7 @@ from projections.catalog import find_live, is_installed
 from projections.models import PROJECTIONS
 from projections.projector import Range, advance, read_behind, take_in
 from tests.conformance.log.databases import LogDatabase
-from tests.conformance.log.test_locks import until_waiting
+from tests.conformance.log.locking import until_waiting
 from tests.support.history import HistoryBuilder
 from tests.support.random_history import random_history
 

@@ -1,6 +1,6 @@
 """What the SQL of each read model writes is what its plain `apply` writes, which the simulation uses."""
 
-from itertools import count
+import itertools
 
 import asyncpg
 import pytest
@@ -9,33 +9,17 @@ from hypothesis import strategies as st
 
 from projections.models import PROJECTIONS
 from projections.projector import Range, read_behind, take_in
-from tests.conformance.log.databases import (
-    LogDatabase,
-    RealDatabase,
-    Row,
-    SimulatedLogDatabase,
-    plain_rows,
-    stored,
-)
-from tests.simulation.database.models import Models
-from tests.support.history import HistoryBuilder
+from tests.conformance.log.databases import LogDatabase
+from tests.conformance.log.plain_models import plainly
+from tests.conformance.log.real import RealDatabase
+from tests.conformance.log.simulated import SimulatedLogDatabase
 from tests.support.random_history import STEPS, play, random_history
 from tests.support.read_models import catch_up
 
-SHARDS = count(100)
+SHARDS = itertools.count(100)
 """Each example has a shard of its own, so all can share a database."""
 
 RANGES = st.sampled_from([1, 2, 3, 7, 1_000])
-
-
-def plainly(history: HistoryBuilder, name: str) -> list[Row]:
-    """The model after the whole history, entry by entry."""
-    model = Models()[name]
-    for row in map(stored, history.entries):
-        for statement, apply in model.statements.items():
-            model.check(statement, [row])
-            apply([row])
-    return plain_rows(model, name, history.shard)
 
 
 @pytest.mark.parametrize("name", list(PROJECTIONS))

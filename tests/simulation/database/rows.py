@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from msgspec import Struct
 
 from engine.merkle import leaf_hash
-from schemas.entries import Entry, decode_entry
+from schemas.entries import Entry, decode_entry, encode_entry
+from schemas.events import TAGS
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,6 +71,20 @@ class StoredRow:
         self.data = data
         self._entry: Entry | None = None
         self._leaf_hash: bytes | None = None
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """The row that an engine would have written for an entry."""
+        return cls(
+            entry.shard,
+            entry.position,
+            entry.wallet_id,
+            entry.version,
+            bytes.fromhex(entry.command_id),
+            TAGS[type(entry.event)],
+            entry.occurred_at,
+            encode_entry(entry),
+        )
 
     @property
     def entry(self) -> Entry:
