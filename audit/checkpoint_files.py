@@ -52,6 +52,8 @@ def save_checkpoints(path: Path, text: str, now: datetime) -> Path:
     dated = path.with_name(f"{path.stem}.{now.astimezone(UTC).strftime(_TIME)}{path.suffix}")
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
+        # what a killed one left may be a second name of a dated file: never write into it
+        new.unlink(missing_ok=True)
         with new.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()

@@ -64,6 +64,21 @@ def test_a_write_that_fails_changes_nothing_in_its_place(tmp_path, monkeypatch, 
     assert not [left for left in tmp_path.iterdir() if left.name.startswith(".")]
 
 
+def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path, monkeypatch):
+    """Process ids come again, in containers as a rule."""
+    path = tmp_path / "checkpoint.txt"
+    monkeypatch.setattr(Path, "replace", lambda *_: None)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    dated = save(path, 3)
+    monkeypatch.undo()
+    kept = dated.read_bytes()
+    assert len([left for left in tmp_path.iterdir() if left.name.startswith(".")]) == 1
+    save(path, 4, NOW + timedelta(seconds=1))
+    assert dated.read_bytes() == kept
+    assert load_checkpoints(path, KEY.verifier) == shards(4)
+    assert not [left for left in tmp_path.iterdir() if left.name.startswith(".")]
+
+
 def test_what_counts_as_last_is_the_newest_of_the_dated_ones_too(tmp_path, monkeypatch):
     """A writer may have ended between the two."""
     path = tmp_path / "checkpoint.txt"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from api.install import install
@@ -163,6 +164,18 @@ async def test_one_that_was_told_to_end_says_how_to_go_on(committed, settings, t
     again = await run(settings, "verify", "--no-kafka", "--state", str(state))
     assert again.status == 0, again.out
     assert list(state.iterdir()) == []
+
+
+async def test_the_death_of_one_that_reads_is_said_so(committed, settings, tmp_path):
+    state = tmp_path / "state"
+    async with waiting(committed, settings, state) as process:
+        for worker in psutil.Process(process.pid).children():
+            worker.kill()
+        done = await finish(process)
+    assert (done.status, done.out) == (1, "")
+    assert "ended by itself" in done.err
+    assert done.err.count("\n") == 1
+    assert (await verify(settings, kafka=False, state=state)).passed
 
 
 @asynccontextmanager
