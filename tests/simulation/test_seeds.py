@@ -49,14 +49,17 @@ def test_without_git_the_sources_say_which_seeds(tmp_path):
 
 @pytest.mark.timeout(300)
 def test_a_failing_run_says_what_happened_and_how_to_see_it_again():
-    done = simulate("--seed", 0, "--without", "publish_checkpoint")
+    found = re.search(r" at seed (\d+): ", simulate("--safeguards", "publish_checkpoint").stdout)
+    assert found is not None
+    seed = found[1]
+    done = simulate("--seed", seed, "--without", "publish_checkpoint")
     assert done.returncode == 1, done.stdout + done.stderr
     again = re.search(r"^    again: python -m tests\.simulation (.+)$", done.stdout, re.MULTILINE)
     assert again is not None
     repeated = simulate(*again[1].split())
     assert repeated.stdout == done.stdout
-    assert re.search(r"^ +\d+\.\d{6}  engine-\d +commit, shard \d: ", done.stdout, re.MULTILINE)
-    assert "seed 0: published_too_far: shard" in done.stdout
+    assert re.search(r"^ +\d+\.\d{6}  \S+ +commit, shard \d: ", done.stdout, re.MULTILINE)
+    assert f"seed {seed}: published_too_far: shard" in done.stdout
 
 
 @pytest.mark.timeout(300)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 
@@ -80,17 +81,27 @@ def test_what_does_not_fail_is_not_cut_down(plan):
 
 @pytest.mark.timeout(900)
 def test_an_engine_that_is_known_to_be_broken_fails_with_a_handful(tmp_path):
-    options = ["--without", "publish_checkpoint"]
-    done = simulate(tmp_path, "--seed", "0", *options, "--shrink")
-    kind, text, size = failure(done.stdout)
-    assert size[0] <= 12, text
-    assert size[1] <= 4, text
-    again = re.search(
-        r"again: python -m tests\.simulation (--plan .+)$", done.stdout, re.MULTILINE
-    )
+    found = simulate(tmp_path, "--safeguards", "publish_checkpoint").stdout
+    seed = re.search(r" at seed (\d+): ", found)
+    assert seed is not None, found
+    done = simulate(
+        tmp_path, "--seed", seed[1], "--without", "publish_checkpoint", "--shrink"
+    ).stdout
+    whole, small = failures(done)
+    assert whole.kind == small.kind == "published_too_far"
+    assert whole.commands >= 300
+    assert small.commands <= 20, done
+    assert small.faults <= 3, done
+    again = re.search(r"again: python -m tests\.simulation (--plan .+)$", done, re.MULTILINE)
     assert again is not None
-    repeated = simulate(tmp_path, *again[1].split())
-    assert failure(repeated.stdout) == (kind, text, size)
+    assert failures(simulate(tmp_path, *again[1].split()).stdout) == [small]
+
+
+class Told(NamedTuple):
+    kind: str
+    text: str
+    commands: int
+    faults: int
 
 
 def simulate(directory, *arguments):
@@ -104,12 +115,11 @@ def simulate(directory, *arguments):
     )
 
 
-def failure(told):
-    """The last failure that was told: its kind, its text, and (commands, faults) of the plan."""
+def failures(told):
+    """What a run says of each failure."""
     found = re.findall(
         r"^seed \d+: (\w+): (.*?)\n    again: .*?\n    (\d+) commands, (\d+) faults$",
         told,
         re.MULTILINE | re.DOTALL,
     )
-    kind, text, commands, faults = found[-1]
-    return kind, text, (int(commands), int(faults))
+    return [Told(kind, text, int(sent), int(faults)) for kind, text, sent, faults in found]
