@@ -16,7 +16,7 @@ from cli.arguments import JsonOption
 from cli.database import reaching_database
 from cli.errors import UsageMistakeError
 from cli.kafka import reaching_kafka
-from cli.output import err, print_json, print_table, say
+from cli.output import err, flush, print_json, print_table, say
 from engine.rollforward import RollForward, ShardPlan
 from engine.settings import Settings, load_settings
 
@@ -102,48 +102,49 @@ class _RollForward:
                 with _bars() as shown:
                     plans = await service.examine(shards, shown.update)
                 needed = any(plan.entries for plan in plans)
+                if needed and not self._json:
+                    _print_plans(plans)
+                    flush()
                 if needed and not dry_run:
-                    self._agree(plans, yes=yes)
+                    _agree(plans, yes=yes)
                     with _bars() as shown:
                         # those that lack nothing as well: claiming them fences what was before
                         for plan in plans:
                             await service.roll_forward(plan, shown.update)
-        self._print(plans, done=needed and not dry_run)
+        self._tell(plans, done=needed and not dry_run)
 
-    def _agree(self, plans: Sequence[ShardPlan], *, yes: bool) -> None:
-        if yes:
-            return
-        if not sys.stdin.isatty():
-            raise UsageMistakeError(
-                "nobody is there to be asked: say --yes to roll forward, or --dry-run to see what"
-                " would be done"
-            )
-        _print_plans(plans)
-        typer.confirm("Roll forward?", abort=True, err=True)
-
-    def _print(self, plans: Sequence[ShardPlan], *, done: bool) -> None:
+    def _tell(self, plans: Sequence[ShardPlan], *, done: bool) -> None:
         entries = sum(plan.entries for plan in plans)
         if self._json:
-            print_json(
-                Rolled(done=done, entries=entries, shards=[_rolled(each) for each in plans])
-            )
-            return
-        if not entries:
+            shards = [_rolled(plan) for plan in plans]
+            print_json(Rolled(done=done, entries=entries, shards=shards))
+        elif not entries:
             say(
                 f"The log has all that {self._settings.events_topic} has: there is nothing to roll"
                 " forward. Start the engines."
             )
-            return
-        _print_plans(plans)
-        if not done:
+        elif not done:
             say(f"\n{entries:,} entries would be appended; nothing has been written.")
-            return
-        undecided = sum(plan.undecided for plan in plans)
-        say(
-            f"\n{entries:,} entries were appended. Start the engines: they take up"
-            f" {undecided:,} records again, drop those whose outcome is there, and decide the"
-            f" others at the new time. {_RESTORED_ALONE} `wallet verify` proves the whole."
+        else:
+            undecided = sum(plan.undecided for plan in plans)
+            say(
+                f"\n{entries:,} entries were appended. Start the engines: they take up"
+                f" {undecided:,} records again, drop those whose outcome is there, and decide the"
+                f" others at the new time. {_RESTORED_ALONE} Once `wallet status` shows no lag,"
+                " `wallet verify` proves the whole."
+            )
+
+
+def _agree(plans: Sequence[ShardPlan], *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageMistakeError(
+            "nobody is there to be asked: say --yes to roll forward, or --dry-run to see what"
+            " would be done"
         )
+    entries = sum(plan.entries for plan in plans)
+    typer.confirm(f"Append {entries:,} entries to the log?", abort=True, err=True)
 
 
 def _print_plans(plans: Sequence[ShardPlan]) -> None:

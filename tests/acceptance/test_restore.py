@@ -113,5 +113,36 @@ async def test_as_documented(cluster: OwnCluster, settings: Settings, stack: Sta
         assert done.status == 0, done.out
 
 
+async def test_to_the_last_commit_of_a_server_that_crashed(
+    cluster: OwnCluster, settings: Settings
+) -> None:
+    once, _ = code_blocks(DOCUMENT, "### Archiving, once")
+    await cluster.paste(once)
+    async with service(settings, 2) as running, running.engine():
+        await running.send_commands(create(W), topup(W, "t1", 500), wallet_id=W)
+        await running.decided()
+        await cluster.paste(*code_blocks(DOCUMENT, "### A base backup, every day"))
+        await running.send_commands(debit(W, "d1", 20), debit(W, "d2", 30), wallet_id=W)
+        await running.decided()
+        before = await log_rows(settings.database_url)
+    cluster.kill()
+    block = restore_block(MOMENT).splitlines()
+    to_the_end = [line for line in block if not line.startswith("recovery_target")]
+    assert len(to_the_end) == len(block) - 2
+
+    await cluster.paste("\n".join(to_the_end))
+
+    assert await log_rows(settings.database_url) == before
+    assert len(before) == 4
+    done = await run(settings, "roll-forward", "--yes")
+    assert "nothing to roll forward" in done.out, done.err
+    async with service(settings, 2) as running, running.engine():
+        await running.send_commands(debit(W, "d2", 30), debit(W, "d3", 1), wallet_id=W)
+        await running.decided()
+    rows = await log_rows(settings.database_url)
+    assert rows[:4] == before
+    assert len(rows) == 5
+
+
 async def _status_is(settings: Settings, arguments: list[str], status: int) -> bool:
     return (await run(settings, *arguments)).status == status

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from cli.stack.ports import HOST, free_port
 from cli.stack.postgres import _PROGRAMS
 from cli.stack.unprivileged import hand_over, let_read, unprivileged_user
@@ -77,6 +79,15 @@ class OwnCluster:
             text = printed.read().decode(errors="replace")
         assert done.returncode == 0, text
         return text
+
+    def kill(self) -> None:
+        """End the server as a crash does, and wait until it is gone with its sessions."""
+        pid_file = self.directory / "data" / "postmaster.pid"
+        server = psutil.Process(int(pid_file.read_text().split()[0]))
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, timeout=30)
 
     async def now(self) -> str:
         """The server's clock, as a recovery target takes it."""

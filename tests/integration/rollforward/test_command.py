@@ -67,7 +67,7 @@ async def test_it_refuses_to_run_while_it_is_not_needed(
 async def test_without_a_terminal_it_has_to_be_told_yes(behind: Settings) -> None:
     before = await shard_row(behind)
     done = await run(behind, "roll-forward")
-    assert (done.status, done.out) == (2, "")
+    assert done.status == 2
     assert "say --yes" in done.err
     assert await shard_row(behind) == before
 
@@ -91,6 +91,6 @@ async def test_at_a_terminal_it_asks(
         os.close(terminal)
         os.close(stdin)
     assert done.status == status, done.err
-    assert "Roll forward? [y/N]" in done.err
+    assert "Append 3 entries to the log? [y/N]" in done.err
     assert "reached" in done.out
     assert len(await log_rows(behind.database_url)) == entries

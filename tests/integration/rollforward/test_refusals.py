@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from msgspec.structs import replace
 
 from engine.rollforward import RollForward, ShardMovedError, ShardPlan
@@ -13,6 +14,7 @@ from tests.support.databases import connection_to
 from tests.support.engines import service
 from tests.support.history import HistoryBuilder
 from tests.support.payloads import create
+from tests.support.polling import poll
 from tests.support.restore_points import (
     as_published,
     delete_records,
@@ -179,6 +181,19 @@ async def test_an_engine_at_work(settings: Settings) -> None:
         done = await run(settings, "roll-forward", "--yes")
     assert done.status == 1
     assert "has 1 members, and 1 sessions" in done.err
+
+
+async def test_an_engine_that_is_connected_to_no_database(behind: Settings) -> None:
+    """One whose shards have all halted, or that still works on the lost database."""
+    consumer = AIOKafkaConsumer(
+        behind.commands_topic,
+        bootstrap_servers=behind.kafka_bootstrap,
+        group_id=behind.group,
+        enable_auto_commit=False,
+    )
+    async with consumer:
+        await poll(consumer.assignment)
+        assert "has 1 members, and 0 sessions" in await refused(behind)
 
 
 async def test_an_engine_that_is_no_member_any_more_but_still_connected(
