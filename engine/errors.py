@@ -13,6 +13,7 @@ EngineError
 ├── RepeatsUnknownError   a command broke the decider before the log was asked whether it is a repeat
 ├── OutcomeMissingError   a decided command has no outcome; in engine.receipts
 ├── EntryUnreadableError, HistoryBrokenError            in engine.replay
+├── RollForwardError      and what is below it, in engine.rollforward.errors
 └── MerkleError           and what is below it, in engine.merkle.errors
 
 HistoryError (ValueError), in engine.wallet, is of the pure core: an event that cannot follow.

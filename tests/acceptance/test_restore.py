@@ -3,6 +3,7 @@
 import signal
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from api.install import install
@@ -62,6 +63,7 @@ def restore_block(moment: str) -> str:
     return block.replace(MOMENT, moment)
 
 
+@pytest.mark.timeout(280)
 async def test_as_documented(cluster: OwnCluster, settings: Settings, stack: Stack) -> None:
     once, look = code_blocks(DOCUMENT, "### Archiving, once")
     await cluster.paste(once)
@@ -113,6 +115,7 @@ async def test_as_documented(cluster: OwnCluster, settings: Settings, stack: Sta
         assert done.status == 0, done.out
 
 
+@pytest.mark.timeout(280)
 async def test_to_the_last_commit_of_a_server_that_crashed(
     cluster: OwnCluster, settings: Settings
 ) -> None:

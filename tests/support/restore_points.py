@@ -146,8 +146,9 @@ async def published_and_restored(
         sent = [topup(wallet_id, f"sent{number}", 1) for number in range(commands)]
         await running.send_commands(*sent, wallet_id=wallet_id)
     await publish(settings, as_published(history) if records is None else records)
-    async with connection_to(settings.database_url) as connection:
-        await history.write(connection, restored)
+    if restored:
+        async with connection_to(settings.database_url) as connection:
+            await history.write(connection, restored)
 
 
 async def publish(settings: Settings, records: Sequence[EventRecord]) -> None:

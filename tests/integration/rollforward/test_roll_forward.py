@@ -131,8 +131,15 @@ async def holds(
                 assert after == before
             else:
                 assert position_of(after) >= len(rows)
+                # decided anew, at the new time
+                assert decided_at(after) > decided_at(before)
         proof = await verify(world, processes=1)
         assert proof.passed, proof.findings
+
+
+def decided_at(outcome: Outcome | None) -> datetime:
+    assert isinstance(outcome, Accepted | Rejected)
+    return outcome.entry.occurred_at
 
 
 def position_of(outcome: Outcome | None) -> int:

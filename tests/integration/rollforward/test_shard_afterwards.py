@@ -161,6 +161,16 @@ async def test_the_page_and_the_cache_make_no_difference(
     ]
 
 
+async def test_a_database_that_no_engine_had_seen_yet(
+    settings: Settings, history: HistoryBuilder
+) -> None:
+    await published_and_restored(settings, history, 0)
+    await rolled_forward(settings)
+    assert [row[-1] for row in await log_rows(settings.database_url)] == [
+        encode_entry(entry) for entry in history.entries
+    ]
+
+
 async def test_a_command_is_appended_whole_wherever_a_page_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
