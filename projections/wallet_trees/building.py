@@ -109,9 +109,14 @@ async def _counted(
     connection: Connection, shard: int, size: int
 ) -> AsyncIterator[list[WalletLeaf]]:
     after = ""
-    while rows := await connection.fetch(
-        QUERIES["count_wallets"], shard, size, after, _PAGE_WALLETS
-    ):
+    while True:
+        async with connection.transaction():
+            await connection.execute(QUERIES["walk_in_order"])
+            rows = await connection.fetch(
+                QUERIES["count_wallets"], shard, size, after, _PAGE_WALLETS
+            )
+        if not rows:
+            return
         yield [WalletLeaf(*row) for row in rows]
         after = rows[-1]["wallet_id"]
 

@@ -1,3 +1,7 @@
+-- name: walk_in_order
+-- Without statistics the planner would read and group the whole shard for each page.
+SELECT set_config('enable_hashagg', 'off', true), set_config('enable_sort', 'off', true);
+
 -- name: count_wallets
 -- How far wallets after one of them had come in the first entries, straight from the log.
 SELECT wallet_id, coalesce(max(version), 0) AS version, count(*) AS entries

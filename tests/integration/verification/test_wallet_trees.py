@@ -16,6 +16,7 @@ from projections.wallet_trees import (
     tallied_tree,
 )
 from projections.wallet_trees.building import TREES_KEPT_MAX
+from projections.wallet_trees.queries import QUERIES
 from tests.support.history import HistoryBuilder
 from tests.support.proven import Proven
 
@@ -58,6 +59,17 @@ async def test_counted_or_tallied_it_is_that_of_the_entries_below_its_size(prove
     assert counted.root == root_of(leaf.hash() for leaf in leaves)
     assert await build_tree(proven.database, 0, size) == counted
     assert await stored_tree(proven.database, 0, size) == counted
+
+
+async def test_a_page_of_wallets_is_read_in_the_order_of_the_index_without_statistics(proven):
+    """Else each page of a large shard would read all of it."""
+    await proven.database.execute(QUERIES["walk_in_order"])
+    query = QUERIES["count_wallets"].rstrip(";")
+    plan = await proven.database.fetch(f"EXPLAIN {query}", 0, 500, "", 4_096)
+    text = "\n".join(row[0] for row in plan)
+    assert "Index Scan using log_version_once" in text
+    assert "Sort" not in text
+    assert "HashAggregate" not in text
 
 
 async def test_sizes_in_any_order_give_the_same_trees(proven):
