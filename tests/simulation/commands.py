@@ -19,7 +19,12 @@ _OWNERS: Final = (
     ("mch_two", "sandbox"),
 )
 _CURRENCIES: Final = ("GHS", "USD", "JPY")
-_METADATA: Final = ({}, {}, {"n": 1}, {"b": 'ünï "q" \\', "a": None, "c": True})
+_METADATA: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {},
+    {"n": 1},
+    {"b": 'ünï "q" \\', "a": None, "c": True},
+)
 _HUGE: Final = (2**63 - 1, 2**62)
 
 

@@ -166,8 +166,8 @@ def _take_up(wallet: PlainWallet, command: dict[str, Any], lots_max: int) -> dic
         number = DEBT
     else:
         number = wallet.entries + 1
-        terms = command.get("expires_at", NEVER), command.get("priority", 100)
-        wallet.lots.append(Lot(number, *terms))
+        expires_at, priority = command.get("expires_at", NEVER), command.get("priority", 100)
+        wallet.lots.append(Lot(number, expires_at, priority))
     wallet.move(number, amount - settled)
     event = {
         **_moved(wallet, amount, before),

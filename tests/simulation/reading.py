@@ -93,7 +93,7 @@ def _metadata(value: object) -> bool:
     )
 
 
-_ABSENT: Final = {
+_ABSENT: Final[dict[str, Any]] = {
     "merchant_id": None,
     "environment": None,
     "currency": None,

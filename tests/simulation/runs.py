@@ -2,6 +2,7 @@
 
 import math
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from hashlib import blake2b
@@ -33,7 +34,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def run(plan: Plan, *, without: str | None = None, trace: Trace | None = None) -> Outcome:
     """Run a plan once; `without` names a safeguard that is taken out for as long."""
     with ExitStack() as stack:
-        make_checks = Checks
+        make_checks: Callable[..., Checks] = Checks
         if without is not None:
             safeguard = SAFEGUARDS[without]
             stack.enter_context(safeguard.removed())

@@ -247,7 +247,7 @@ def test_dead_letters_have_to_be_published_and_marked(decided):
         "payload": None if row.payload is None else b64encode(row.payload).decode(),
     }
     with pytest.raises(Violation, match="letter_other"):
-        consumer.receive(letter(value | {"reason": "misrouted"}))
+        consumer.receive(letter(value | {"reason": "decider_failed"}))
     with pytest.raises(Violation, match="letter_uncommitted"):
         consumer.receive(letter(value | {"offset": 10_000}))
     row.published_at = undisturbed.now

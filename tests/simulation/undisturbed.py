@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from msgspec import Struct
 
@@ -31,24 +32,21 @@ _STEP_MS = 250
 _BATCH_MAX = 12
 
 
-class Sent(Struct, frozen=True):
+class Sent(Struct):
     """A record of a topic."""
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @contextmanager
 def lots_bound(lots_max: int) -> Iterator[None]:
     """Let wallets hold so many lots at most."""
-    before, decider.LOTS_MAX = decider.LOTS_MAX, lots_max  # type: ignore[misc]
-    try:
+    with patch.object(decider, "LOTS_MAX", lots_max):
         yield
-    finally:
-        decider.LOTS_MAX = before  # type: ignore[misc]
 
 
 class Records(Struct):
