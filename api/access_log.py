@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from api.access.addresses import Address, TrustedProxies, as_text
 from api.calls import Principal
+from api.draining import Draining
 from api.errors import UnexpectedError
 from api.observation import NOBODY, Observer
 from api.reads import utc_now
@@ -29,6 +30,7 @@ from schemas.resources import Failure
 _PATH_CHARACTERS_MAX = 1_000
 _TOKEN = re.compile(r"(checkout/+)[^/]+", re.IGNORECASE)
 _NOT_KEPT = (b"cache-control", b"no-store")
+_LAST_OF_CONNECTION = (b"connection", b"close")
 _CALLERS_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 _log = logging.getLogger(__name__)
@@ -61,9 +63,16 @@ class AccessLog:
     A caller may choose the id (`X-Request-Id`, at most 64 letters, digits, `_`, `.` and `-`).
     """
 
-    def __init__(self, app: ASGIApp, proxies: TrustedProxies, observer: Observer = NOBODY) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        proxies: TrustedProxies,
+        draining: Draining,
+        observer: Observer = NOBODY,
+    ) -> None:
         self._app = app
         self._proxies = proxies
+        self._draining = draining
         self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +99,10 @@ class AccessLog:
             nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _with_id(message.get("headers", ()), request_id)
+                headers = _with_id(message.get("headers", ()), request_id)
+                if self._draining.begun:
+                    headers.append(_LAST_OF_CONNECTION)
+                message["headers"] = headers
             elif not message.get("more_body"):
                 # what a late answer leaves behind may go on
                 seconds = time.perf_counter() - start

@@ -9,6 +9,7 @@ from api.access_log import AccessLog
 from api.cursors import Cursors
 from api.dispatch import Dispatcher
 from api.docs.pages import page_routes
+from api.draining import Draining
 from api.failures import exception_handlers
 from api.health import Readiness, healthz, readyz
 from api.observation import NOBODY, Observer
@@ -32,9 +33,10 @@ def create_app(
     services: Services,
     readiness: Readiness,
     proxies: TrustedProxies,
+    draining: Draining,
     observer: Observer = NOBODY,
 ) -> ASGIApp:
-    """The ASGI application that answers with `services`."""
+    """The ASGI application that answers with `services`, and says so when it is `draining`."""
     dispatcher = Dispatcher(services)
     known = versions(services.public_url, services.secret_keys)
     endpoints = [
@@ -58,4 +60,4 @@ def create_app(
         logging_config=None,
     )
     router = Router((endpoint.route for endpoint in endpoints), otherwise=framework)
-    return AccessLog(router, proxies, observer)
+    return AccessLog(router, proxies, draining, observer)

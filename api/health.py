@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from api.deadlines import in_time
+from api.draining import Draining
 from api.errors import NotReadyError, UnavailableError
 from api.failures import unavailable
 from projections.errors import ProjectionError
@@ -30,9 +31,12 @@ class Readiness:
     models: ReadModels
     deadline_ms: int
     lag_entries_max: int
+    draining: Draining
 
     async def check(self) -> None:
         """Raise NotReadyError, with the reason, unless the process is ready."""
+        if self.draining.begun:
+            raise NotReadyError("The process is about to end: ask another one.")
         deadline = asyncio.get_running_loop().time() + self.deadline_ms / 1000
         try:
             lag = await in_time(self.models.lag(_SERVED_MODELS), deadline)

@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; requests under way are answered first.
 
+    SIGTERM drains before that, for load balancers and callers to notice; SIGINT does not.
     The database may come and go meanwhile. Raises an ApiError if the process can't serve.
     """
     log_bare_lines()
@@ -25,11 +26,16 @@ def run(settings: Settings) -> None:
 
 
 async def _run(settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, at_once = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop, on_listening=_begin)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def interrupt() -> None:
+        at_once.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    await serve(settings, stop, on_listening=_begin, at_once=at_once)
 
 
 def _begin(address: str) -> None:

@@ -22,6 +22,7 @@ from api.access.authentication import Authenticator
 from api.access.rate_limits import RateLimits
 from api.access.verified import VerifiedCredentials
 from api.app import create_app
+from api.draining import Draining
 from api.errands import errands
 from api.errors import ListenError, ServerFailedError
 from api.health import Readiness
@@ -52,15 +53,18 @@ async def serve(
     *,
     clock: Callable[[], datetime] = utc_now,
     on_listening: Callable[[str], None] = lambda _: None,
+    at_once: asyncio.Event | None = None,
 ) -> None:
-    """Answer requests until `stop` is set, and then those that are under way.
+    """Answer requests until `stop` is set, then drain, then answer those that are under way.
 
+    Draining takes `settings.api_drain_ms`; `at_once` ends it.
     `on_listening` gets the address, as `http://127.0.0.1:8080`; port 0 takes any that is free.
     Raises ListenError at once if the address can't be had.
     """
     host, port = _free_address(settings.api_host, settings.api_port)
     secret_keys = SecretKeys.of(settings)
     proxies = TrustedProxies.of(settings)
+    draining = Draining()
     async with (
         observing(settings, proxies) as observer,
         _rate_limits(settings) as rate_limits,
@@ -97,23 +101,34 @@ async def serve(
             async with (
                 _beside(sweep(services)) as sweeping,
                 _serving(
-                    _server(settings, _app(services, proxies, observer), host, port)
+                    _server(settings, _app(services, proxies, draining, observer), host, port)
                 ) as serving,
             ):
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
                     _log.info("The API listens on %s", _address(host, port))
                     on_listening(_address(host, port))
-                await _stopped(stop, serving, carrying, watching, listening, sweeping)
+                needed = (serving, carrying, watching, listening, sweeping)
+                await _stopped(stop, *needed)
+                draining.begun = True
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(settings.api_drain_ms / 1000):
+                        await _stopped(at_once or asyncio.Event(), *needed)
 
 
-def _app(services: Services, proxies: TrustedProxies, observer: Observer) -> ASGIApp:
+def _app(
+    services: Services, proxies: TrustedProxies, draining: Draining, observer: Observer
+) -> ASGIApp:
     settings = services.settings
     return create_app(
         services,
         Readiness(
-            services.reads.models, settings.api_deadline_ms, settings.readyz_lag_entries_max
+            services.reads.models,
+            settings.api_deadline_ms,
+            settings.readyz_lag_entries_max,
+            draining,
         ),
         proxies,
+        draining,
         observer,
     )
 

@@ -175,7 +175,11 @@ async def _is_ready(port: int) -> bool:
 
 
 def _env(port: int) -> dict[str, str]:
-    return {"WALLET_API_PORT": str(port), "WALLET_SECRET_KEYS": _SECRET}
+    return {
+        "WALLET_API_PORT": str(port),
+        "WALLET_API_DRAIN_MS": "0",
+        "WALLET_SECRET_KEYS": _SECRET,
+    }
 
 
 async def _create_raw_topic(settings: Settings) -> None:

@@ -15,6 +15,7 @@ _EMBEDDED: Final = {
     "kafka_security_protocol": "PLAINTEXT",
     "replication_factor": 1,
     "api_host": "127.0.0.1",
+    "api_drain_ms": 0,
 }
 
 

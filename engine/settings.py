@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     api_deadline_ms: Annotated[int, Field(ge=1)] = 10_000
+    api_drain_ms: Annotated[int, Field(ge=0)] = 5_000
     secret_keys: SecretStr = SecretStr("")
     public_url: Annotated[str, Field(pattern=_ORIGIN)] | None = None
     trusted_proxies: str = ""

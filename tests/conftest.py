@@ -1,5 +1,6 @@
 """The real Kafka and PostgreSQL, started once, and a database and topics for each test."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from tests.support.databases import fresh_database
 from tests.support.topics import TopicNames, delete_topics
 
 _WITHOUT_STACK = ("unit", "property")
+
+# no load balancer is there to notice, unless a test says so
+os.environ["WALLET_API_DRAIN_MS"] = "0"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -78,7 +78,11 @@ class HttpDeployment:
         env = environment(self.settings) | dict(more or {})
         if kind == "api":
             port = self.ports.setdefault(number, free_port(set(self.ports.values())))
-            env |= {"WALLET_API_PORT": str(port), "WALLET_PUBLIC_URL": self.url(0)}
+            env |= {
+                "WALLET_API_PORT": str(port),
+                "WALLET_API_DRAIN_MS": str(self.settings.api_drain_ms),
+                "WALLET_PUBLIC_URL": self.url(0),
+            }
         name = f"{kind}-{number}-{next(_numbers)}"
         self.processes[kind, number] = self.stack.spawn(name, service_argv(kind), env)
 

@@ -270,7 +270,7 @@ def _routes() -> set[tuple[str, str]]:
         secret_keys=SecretKeys(("k" * 32,)),
         public_url="https://w.example.com",
     )
-    application = create_app(services, Mock(), Mock())._app.otherwise  # type: ignore[attr-defined]
+    application = create_app(services, Mock(), Mock(), Mock())._app.otherwise  # type: ignore[attr-defined]
     return {
         (method, re.sub(r":\w+}", "}", route.path))
         for route in application.routes

@@ -4,6 +4,7 @@ from typing import cast
 
 import pytest
 
+from api.draining import Draining
 from api.errors import NotReadyError
 from api.health import Readiness
 from projections.queries import Lag, ReadModels
@@ -25,7 +26,7 @@ class Silent:
 
 async def test_a_silent_database_is_told_of_at_the_deadline() -> None:
     models = Silent()
-    readiness = Readiness(cast("ReadModels", models), deadline_ms=20, lag_entries_max=1)
+    readiness = Readiness(cast("ReadModels", models), 20, lag_entries_max=1, draining=Draining())
     with pytest.raises(NotReadyError, match="did not answer within 20 ms"):
         await asyncio.wait_for(readiness.check(), 10)
     models.recovered.set()
