@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -38,27 +39,28 @@ def small_pages(monkeypatch):
 
 async def verified(proven, state_file=None, on_progress=lambda _: None) -> ShardOutcome:
     instant = proven.history.entries[-40].occurred_at
-    job = ShardJob(shard=0, instant=instant, signed=[], state_file=state_file)
+    job = ShardJob(shard=proven.shard, instant=instant, signed=[], state_file=state_file)
     return await job.run(proven.database, None, None, on_progress)
 
 
-async def verified_in_pieces(proven, state_file) -> tuple[ShardOutcome, int]:
-    """Interrupted at every second page from where it went on."""
+async def verified_in_pieces(proven, state_file, pages: int = 2) -> tuple[ShardOutcome, int]:
+    """Interrupted after so many pages from where it went on."""
     interruptions = 0
     while True:
-        pages = 0
+        told = 0
 
-        def interrupt(now: Progress) -> None:
-            nonlocal pages
-            pages += now.stage == "shard 0"
-            if pages > 4:
+        def interrupt(_: Progress) -> None:
+            nonlocal told
+            told += 1
+            # the first two say where it goes on
+            if told >= 2 + pages:
                 raise InterruptedHereError
 
         try:
             return await verified(proven, state_file, interrupt), interruptions
         except InterruptedHereError:
             interruptions += 1
-            assert interruptions < 50
+            assert interruptions < 100
 
 
 def plainly(outcome: ShardOutcome) -> object:
@@ -84,6 +86,26 @@ async def test_what_is_wrong_is_found_once_on_either_side_of_an_interruption(pro
     pieces, _ = await verified_in_pieces(proven, tmp_path / "state")
     assert sum(tally.failed for tally in whole.tallies.values()) > 10
     assert plainly(pieces) == plainly(whole)
+
+
+async def test_it_may_be_interrupted_between_any_two_entries(proven, tmp_path, monkeypatch):
+    """Also within a command's entries, and where what is wrong is told by the entry before."""
+    monkeypatch.setattr(shard, "PAGE_ENTRIES", 1)
+    monkeypatch.setattr(shard, "COMMIT_PAGES", 1)
+    other = await Proven.write(proven.database, busy_history(shard=1, rounds=2))
+    assert any(not entry.last for entry in other.history.entries)
+    for after in (10, 20, 30, 40):
+        position = other.position_of(Debited, after=after)
+        earlier = other.history.entries[position - 2]
+        await other.edit_entry(position, occurred_at=earlier.occurred_at - timedelta(seconds=9))
+        await other.edit_entry(position + 1, offset=earlier.offset)
+    for pages in (2, 3):
+        whole = await verified(other)
+        assert whole.tallies["commands"].failed >= 4
+        assert whole.tallies["replay"].failed >= 4
+        pieces, interruptions = await verified_in_pieces(other, tmp_path / f"{pages}", pages)
+        assert interruptions > 15
+        assert plainly(pieces) == plainly(whole)
 
 
 async def test_what_was_read_is_not_read_again(proven, tmp_path):
