@@ -21,6 +21,7 @@ FAULTS_MIN = 5
 _COMMANDS_MAX = 360
 _FAULTS_MAX = 14
 _SENDING_MS = (1_500, 6_000)
+_CUT_OFF = 0.2
 _QUIET_AFTER_MS = 500
 
 FaultKind = Literal[
@@ -117,13 +118,17 @@ class Plan(Struct, frozen=True, kw_only=True):
             start=START,
             sending_ms=sending_ms,
         )
+        settings = _draw_settings(source)
         faults = _draw_faults(source, sending_ms)
+        if source.random() < _CUT_OFF:
+            settings["session_timeout_ms"] = 1_000
+            faults = sorted([*faults, *_cut_off(source, sending_ms)], key=_by_time)
         ends = [fault.at_ms + fault.length_ms for fault in faults]
         return cls(
             seed=seed,
             # two get into each other's way; one is quicker to simulate
             projectors=source.choice((1, 1, 2)),
-            settings=_draw_settings(source),
+            settings=settings,
             lots_max=lots_max,
             commands=commands,
             faults=faults,
@@ -148,7 +153,21 @@ def _draw_faults(source: Random, sending_ms: int) -> list[Fault]:
     # a few kinds a seed: each then meets itself and some others, not a mean of all
     kinds = source.sample(FAULT_KINDS, source.randint(2, 8))
     faults = [_draw_fault(source, source.choice(kinds), sending_ms) for _ in range(count)]
-    return sorted(faults, key=lambda fault: fault.at_ms)
+    return sorted(faults, key=_by_time)
+
+
+def _by_time(fault: Fault) -> int:
+    return fault.at_ms
+
+
+def _cut_off(source: Random, sending_ms: int) -> list[Fault]:
+    """A worker loses the group but not the database, and has work left that takes a while."""
+    target, at_ms = source.randrange(WORKERS), source.randint(200, sending_ms // 2)
+    length_ms = source.choice((5_000, 8_000, 8_000))
+    return [
+        Fault(kind="broker_down", at_ms=at_ms, target=target, length_ms=length_ms),
+        Fault(kind="disk_slow", at_ms=at_ms, length_ms=length_ms, size=source.choice((0.1, 0.4))),
+    ]
 
 
 def _draw_fault(source: Random, kind: FaultKind, sending_ms: int) -> Fault:

@@ -233,7 +233,7 @@ def _always_forward(_: Any) -> Any:
 
 
 SAFEGUARDS: Final[dict[str, Safeguard]] = {
-    "lease": Safeguard("the lease in the fence", 60, _fence_without(_LEASE)),
+    "lease": Safeguard("the lease in the fence", 200, _fence_without(_LEASE)),
     "place": Safeguard(
         "next_offset and position in the fence, behind the lease",
         300,
@@ -319,7 +319,7 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     ),
     "membership": Safeguard(
         "proof of membership before a fenced worker claims again",
-        60,
+        400,
         _replacing(ShardOwner, "_hold", _unproven),
     ),
     "letters_marked": Safeguard(
