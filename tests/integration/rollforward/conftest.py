@@ -5,9 +5,10 @@ import pytest_asyncio
 
 from api.install import install
 from engine.settings import Settings
+from engine.topics import create_topics
 from tests.support.history import HistoryBuilder
 from tests.support.restore_points import published_and_restored
-from tests.support.topics import TopicNames, create_topics
+from tests.support.topics import TopicNames
 
 
 @pytest.fixture
@@ -19,9 +20,7 @@ def partitions(request: pytest.FixtureRequest) -> int:
 async def settings(
     database_url: str, kafka_bootstrap: str, topic_names: TopicNames, partitions: int
 ) -> Settings:
-    await install(database_url)
-    await create_topics(kafka_bootstrap, topic_names, partitions)
-    return Settings(
+    settings = Settings(
         database_url=database_url,
         kafka_bootstrap=kafka_bootstrap,
         **topic_names.settings,
@@ -29,6 +28,10 @@ async def settings(
         session_timeout_ms=3_000,
         snapshot_every_versions=3,
     )
+    await install(database_url)
+    # as they are created for real: the broker would delete records of a history that is long ago
+    await create_topics(settings)
+    return settings
 
 
 @pytest.fixture

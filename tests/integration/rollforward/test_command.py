@@ -72,6 +72,14 @@ async def test_without_a_terminal_it_has_to_be_told_yes(behind: Settings) -> Non
     assert await shard_row(behind) == before
 
 
+@pytest.mark.parametrize("partitions", [2], indirect=True)
+async def test_every_shard_is_fenced_if_one_lacks_entries(behind: Settings) -> None:
+    done = await run(behind, "roll-forward", "--yes", "--json")
+    assert [shard["entries"] for shard in done.document["shards"]] == [3, 0]
+    async with connection_to(behind.database_url) as connection:
+        assert await connection.fetchval("SELECT count(DISTINCT lease) FROM shards") == 2
+
+
 async def test_one_shard_alone(behind: Settings) -> None:
     done = await run(behind, "roll-forward", "--yes", "--shard", "0", "--json")
     assert [shard["shard"] for shard in done.document["shards"]] == [0]

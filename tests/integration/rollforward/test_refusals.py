@@ -171,7 +171,7 @@ async def test_a_commands_topic_that_is_shorter_than_what_was_decided(
 async def test_a_release_that_is_older_than_the_database(behind: Settings) -> None:
     async with connection_to(behind.database_url) as connection:
         await connection.execute("UPDATE shards SET schema_version = 999")
-    assert "newer release" in await refused(behind)
+    assert "written by a newer release: roll forward with that one" in await refused(behind)
 
 
 async def test_an_engine_at_work(settings: Settings) -> None:
