@@ -112,7 +112,7 @@ async def test_a_stalled_transaction_lets_go_of_the_row(
     database: LogDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process may be stopped for good, and no other time-out sees it."""
-    monkeypatch.setitem(engine_log._APPEND_SESSION, "transaction_timeout", "500ms")
+    monkeypatch.setitem(engine_log._APPEND_SESSION, "transaction_timeout", "1500ms")
     async with shard_log(database) as stalled:
         monkeypatch.setitem(engine_log._APPEND_SESSION, "transaction_timeout", "10s")
         async with shard_log(database) as owner:
@@ -130,7 +130,7 @@ async def test_a_stalled_transaction_lets_go_of_the_row(
 async def test_waiting_for_a_row_counts_into_the_transactions_time(
     database: LogDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engine_log._APPEND_SESSION, "transaction_timeout", "500ms")
+    monkeypatch.setitem(engine_log._APPEND_SESSION, "transaction_timeout", "1500ms")
     async with shard_log(database) as impatient:
         monkeypatch.setitem(engine_log._APPEND_SESSION, "transaction_timeout", "10s")
         async with shard_log(database) as other:

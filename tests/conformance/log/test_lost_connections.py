@@ -99,7 +99,7 @@ async def test_a_cancelled_append_does_not_go_on_waiting(database: LogDatabase) 
 
 
 async def test_an_append_is_not_waited_for_for_ever(database: LogDatabase) -> None:
-    database.settings.database_timeout_ms = 300
+    database.settings.database_timeout_ms = 1_500
     async with shard_log(database) as log:
         database.settings.database_timeout_ms = 10_000
         async with shard_log(database) as other:
