@@ -1,8 +1,8 @@
 """Rolling a restored log forward: what was published after the restored point is appended again.
 
-    async with connected(settings) as service:
-        plans = await service.examine(rows)     # reads and checks everything, writes nothing
-        await service.roll_forward(plan)        # appends the same bytes at the same positions
+    async with RollForward.connect(settings) as service:
+        for plan in await service.examine(None, on_progress):  # checks all, writes nothing
+            await service.roll_forward(plan, on_progress)  # the same bytes, the same positions
 
 After it the engines go on at the restored offset. They find the outcomes of what was published
 under the commands' ids, and decide the rest anew.
