@@ -40,10 +40,6 @@ class Period(Struct, frozen=True):
     start: datetime | None = None
     end: datetime | None = None
 
-    @property
-    def is_everything(self) -> bool:
-        return self.start is None and self.end is None
-
 
 class BundleWriter:
     """Takes entries and their proofs in order; all of it is there once the block ends.

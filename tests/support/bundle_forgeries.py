@@ -40,7 +40,7 @@ def story() -> HistoryBuilder:
     history.topup(MINE, 1_000).topup(THEIRS, 5).wait(1).credit(MINE, 500, lasts=10, priority=1)
     history.wait(1).debit(MINE, 200).debit(MINE, 10**6).wait(10).expire(MINE).wait(1)
     history.debit(MINE, 1_200).topup(MINE, 150).topup(MINE, 400).debit(THEIRS, 1).wait(1)
-    history.freeze(MINE).debit(MINE, 1).wait(1).unfreeze(MINE).debit(MINE, 40).wait(1)
+    history.freeze(MINE).wait(1).debit(MINE, 1).wait(1).unfreeze(MINE).debit(MINE, 40).wait(1)
     return history.close(MINE).debit(MINE, 1).topup(THEIRS, 2)
 
 
