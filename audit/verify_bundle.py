@@ -6,7 +6,7 @@ CHECKPOINT  the signed checkpoint that you keep, and that the bundle was made fo
 KEY         the public key of whoever signed it: a file, or the key itself (name+hash+base64)
 
 Get both, and this program, from anywhere but the bundle: somebody who forged the bundle could
-have forged them with it. It needs Python 3.11 or newer, and nothing else: no package, no
+have forged them with it. It needs Python 3.9 or newer, and nothing else: no package, no
 network, no database.
 
 It proves that each entry shown stands in the log that the checkpoint signs, unchanged, and that
@@ -17,6 +17,8 @@ that the accounts it signed were counted rightly; `wallet verify` proves that on
 Exit status: 0 all of it holds; 1 something does not, and a sentence says what; 2 nothing could be
 checked (a file is missing, the key is no key).
 """
+
+from __future__ import annotations
 
 import argparse
 import base64
@@ -205,9 +207,9 @@ def find_tree_head(checkpoint: bytes, origin: str, key: Key) -> TreeHead:
     """What the note of this origin signs, among those of a checkpoint file."""
     parts = checkpoint.decode("utf-8", "replace").removesuffix("\n").split("\n\n")
     notes = [
-        (f"{text}\n", signatures.split("\n"))
-        for text, signatures in zip(parts[::2], parts[1::2], strict=False)
-        if text.partition("\n")[0] == origin
+        (f"{parts[place]}\n", parts[place + 1].split("\n"))
+        for place in range(0, len(parts) - 1, 2)
+        if parts[place].partition("\n")[0] == origin
     ]
     if not notes:
         raise RefusedError(f"the checkpoint has no note of {origin}: it is not the bundle's")
@@ -391,7 +393,8 @@ def _integer(document: dict[str, Any], name: str) -> int:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    # older releases of Python don't know what Z means
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))  # noqa: FURB162
 
 
 # --- The bundle -------------------------------------------------------------------------------
@@ -472,7 +475,7 @@ def _verify(archive: zipfile.ZipFile, checkpoint: bytes, key: Key) -> dict[str, 
     return history.finish()
 
 
-def _add_all(history: "History", entries: Iterator[bytes], proofs: Iterator[bytes]) -> None:
+def _add_all(history: History, entries: Iterator[bytes], proofs: Iterator[bytes]) -> None:
     for number, data in enumerate(entries, 1):
         try:
             history.add(data, next(proofs, None))

@@ -1,5 +1,6 @@
 """What the offline verifier says of honest bundles, whole and of a part of the time."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import zipfile
 
 import pytest
 
+from audit.bundles import VERIFIER
 from audit.verify_bundle import RefusedError
 from engine.decider import evolve
 from schemas.instants import to_text
@@ -205,6 +207,10 @@ def test_where_nothing_can_be_checked_the_status_is_2(unpacked, arguments, said)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_is_written_for_older_pythons_too():
+    ast.parse(VERIFIER.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
 def test_its_help_teaches(unpacked):
