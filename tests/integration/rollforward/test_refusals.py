@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from msgspec.structs import replace
 
-from engine.rollforward import RollForward, ShardMovedError, ShardPlan
+from engine.rollforward import LogDamagedError, RollForward, ShardMovedError, ShardPlan
 from engine.settings import Settings
 from schemas.entries import encode_entry
 from tests.support.databases import connection_to
@@ -32,6 +32,15 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER claim AFTER INSERT ON log FOR EACH STATEMENT EXECUTE FUNCTION claim();
+"""
+
+_SPOIL_EACH_APPEND = """
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.data = NEW.data || ' ';
+    RETURN NEW;
+END $$;
+CREATE TRIGGER spoil BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION spoil();
 """
 
 
@@ -290,6 +299,14 @@ async def test_a_shard_that_is_claimed_under_way(
     assert [row[-1] for row in await log_rows(behind.database_url)] == [
         encode_entry(entry) for entry in history.entries
     ]
+
+
+async def test_what_was_written_is_read_back(behind: Settings) -> None:
+    async with connection_to(behind.database_url) as connection:
+        await connection.execute(_SPOIL_EACH_APPEND)
+    async with examined(behind) as (service, (plan,)):
+        with pytest.raises(LogDamagedError, match="does not come to the Merkle root"):
+            await service.roll_forward(plan, lambda *_: None)
 
 
 async def test_the_topic_that_changed_since_it_was_examined(behind: Settings) -> None:
