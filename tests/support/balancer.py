@@ -38,6 +38,10 @@ class Balancer(Proxy):
             await asyncio.wait(polling)
             await balancer.stop()
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     async def _poll(self, port: int) -> None:
         url = f"http://127.0.0.1:{port}/readyz"
         while True:
