@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 from uuid import UUID
 
+import asyncpg
 from aiokafka.errors import KafkaError
 
 from engine import batch, intake, lease, log
@@ -222,7 +223,7 @@ def _believed_done(append: Any) -> Any:
     async def append_or_believe(self: ShardLog, batch: Append) -> None:
         try:
             await append(self, batch)
-        except OSError:
+        except (OSError, asyncpg.PostgresConnectionError):
             return
 
     return append_or_believe

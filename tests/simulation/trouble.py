@@ -19,7 +19,9 @@ from tests.simulation.database.errors import (
 from tests.simulation.loop import current_process
 from tests.simulation.plan import Rates
 
+COMMANDS_TOPIC: Final = "wallet.commands"
 EVENTS_TOPIC: Final = "wallet.events"
+_FORWARDS_FAIL: Final = 10
 _APPENDS: Final = ("append", "advance", "commit")
 _FAILURES: Final = (serialization_failure, lock_timeout, query_canceled)
 _NEVER_REFUSED: Final = ("connect", "begin", "rollback", "listen", "set")
@@ -138,12 +140,14 @@ class Trouble:
 
     def publication(self, topic: str, partition: int) -> Publication:
         here, rates = self._here(), self._rates
+        # few commands are forwarded, and each of them is alone
+        often = _FORWARDS_FAIL if topic == COMMANDS_TOPIC else 1
         lands_s, answer_s = 0.003 * self._random(), 0.002 * self._random()
         if here is not None and here.publications and topic == EVENTS_TOPIC:
             return self._spoilt(here.publications.pop(0), lands_s, answer_s)
-        if self._hits("produce_failed", rates.produce_failed):
+        if self._hits("produce_failed", often * rates.produce_failed):
             return self._spoilt(0, lands_s, answer_s)
-        if self._hits("produce_unknown", rates.produce_unknown):
+        if self._hits("produce_unknown", often * rates.produce_unknown):
             return self._spoilt(self._source.choice((1, 2)), lands_s, answer_s)
         return Publication(lands_s, answer_s)
 
