@@ -3,7 +3,7 @@
 EngineError
 ├── SetupError            the process cannot start as things are; a person has to act
 │   ├── PartitionsChangedError
-│   └── EditedMigrationError, MigrationFailedError      in engine.migrate
+│   └── EditedMigrationError, MigrationFailedError, TableInUseError    in engine.migrate
 ├── TopicsNotCreatedError                               in engine.topics
 ├── ShardHaltedError      one shard cannot go on as things are; a person has to act
 ├── LeaseLostError        another worker has claimed the shard; this one wrote nothing

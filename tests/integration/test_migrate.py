@@ -8,7 +8,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from engine.migrate import EditedMigrationError, MigrationFailedError, migrate
+from engine.migrate import (
+    EditedMigrationError,
+    MigrationFailedError,
+    TableInUseError,
+    migrate,
+)
 from projections.install import DIRECTORIES, install
 from projections.models import PROJECTIONS
 from tests.support.databases import connection_to
@@ -140,6 +145,39 @@ async def test_one_that_dies_lets_the_next_one_work(tmp_path, database_url, conn
 
     mended = write(tmp_path / "x", n0001_a="CREATE TABLE a ()")
     assert await migrate(database_url, [mended]) == ["x/0001_a.sql"]
+
+
+async def test_one_that_waits_for_a_reader_holds_up_nobody(tmp_path, database_url, connection):
+    first = write(tmp_path / "x", n0001_a="CREATE TABLE a (n integer)")
+    await migrate(database_url, [first])
+    write(tmp_path / "x", n0002_b="ALTER TABLE a ADD COLUMN b integer")
+    waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'a'::regclass)"
+    async with connection_to(database_url) as reading:
+        async with reading.transaction():
+            await reading.execute("SELECT FROM a")
+            migrating = asyncio.create_task(migrate(database_url, [first]))
+            for number in range(3):
+                await poll_async(lambda: connection.fetchval(waits))
+                # behind the one that waits; without a bound that is until the reader ends
+                await connection.execute("INSERT INTO a VALUES ($1)", number, timeout=10)
+            assert not migrating.done()
+        assert await migrating == ["x/0002_b.sql"]
+    assert await connection.fetchval("SELECT count(b) + count(*) FROM a") == 3
+
+
+async def test_one_that_never_gets_its_lock_gives_up(
+    tmp_path, database_url, connection, monkeypatch
+):
+    monkeypatch.setattr("engine.migrate._LOCKED_S_MAX", 0.0)
+    directory = write(tmp_path / "x", n0001_a="CREATE TABLE a (n integer)")
+    await migrate(database_url, [directory])
+    write(tmp_path / "x", n0002_b="CREATE TABLE c (); ALTER TABLE a ADD COLUMN b integer")
+    async with connection.transaction():
+        await connection.execute("SELECT FROM a")
+        with pytest.raises(TableInUseError, match=r"x/0002_b.sql was not applied"):
+            await migrate(database_url, [directory])
+    assert await connection.fetchval("SELECT to_regclass('c')") is None
+    assert await migrate(database_url, [directory]) == ["x/0002_b.sql"]
 
 
 async def test_many_processes_set_up_one_database(database_url, connection):

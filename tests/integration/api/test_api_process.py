@@ -17,6 +17,7 @@ from api.errors import ListenError
 from api.server import serve
 from engine.settings import Settings
 from tests.support.history import HistoryBuilder
+from tests.support.polling import poll_async
 from tests.support.query_api import SECRET_KEYS, create_credentials, record
 from tests.support.topics import create_topics
 
@@ -107,6 +108,43 @@ async def test_requests_under_way_are_answered_before_it_ends(
     requests = [json.loads(line) for line in process.lines if line.startswith("{")]
     assert [request["status"] for request in requests] == [200, 200]
     assert requests[1]["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_it_drains_at_sigterm(database_url, connection) -> None:
+    async with (
+        api_process(database_url, api_drain_ms="600000") as process,
+        httpx.AsyncClient(timeout=20) as client,
+    ):
+        await process.until_listening()
+        answer = await client.get(f"{process.url}/readyz")
+        assert (answer.status_code, answer.headers.get("connection")) == (200, None)
+
+        process.child.send_signal(signal.SIGTERM)
+
+        async def is_not_ready() -> bool:
+            return (await client.get(f"{process.url}/readyz")).status_code == 503
+
+        await poll_async(is_not_ready)
+        answer = await client.get(f"{process.url}/readyz")
+        assert (answer.status_code, answer.headers["connection"]) == (503, "close")
+        assert answer.json()["error"] == "The process is about to end: ask another one."
+        for path, status in (("/healthz", 200), ("/v1/wallets", 401), ("/nothing", 404)):
+            answer = await client.get(f"{process.url}{path}")
+            assert (answer.status_code, answer.headers["connection"]) == (status, "close")
+
+        assert await process.end(signal.SIGINT) == 0
+
+
+async def test_it_ends_when_it_has_drained(database_url, connection) -> None:
+    async with api_process(database_url, api_drain_ms="200") as process:
+        await process.until_listening()
+        assert await process.end(signal.SIGTERM) == 0
+
+
+async def test_it_does_not_drain_at_sigint(database_url, connection) -> None:
+    async with api_process(database_url, api_drain_ms="600000") as process:
+        await process.until_listening()
+        assert await process.end(signal.SIGINT) == 0
 
 
 async def test_a_client_that_stalls_does_not_hold_the_process(database_url, connection) -> None:
