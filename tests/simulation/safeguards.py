@@ -241,58 +241,58 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
         _fence_without(_LEASE, _OFFSET, _POSITION),
         unasked=frozenset({"appended_after_fencing", "shard_halted"}),
     ),
-    "clock": Safeguard("the clock's bounds in the fence", 60, _fence_without(_CLOCK)),
+    "clock": Safeguard("the clock's bounds in the fence", 200, _fence_without(_CLOCK)),
     "random_lease": Safeguard(
         "a lease that no other claim draws",
-        60,
+        200,
         _replacing(World, "_uuid4", lambda _: lambda self: UUID(int=1)),
     ),
     "batch_start": Safeguard(
-        "the rule for a batch's start", 60, _replacing(Placement, "place", _any_start)
+        "the rule for a batch's start", 200, _replacing(Placement, "place", _any_start)
     ),
     "offset_with_entries": Safeguard(
         "offset and entries in one transaction", 20, _replacing(ShardLog, "append", _offset_after)
     ),
     "references_in_flight": Safeguard(
         "references of the batch under way",
-        60,
+        200,
         _replacing(Deciding, "finish", _forgetting_outcomes),
     ),
     "wallets_in_flight": Safeguard(
-        "wallets of the batch under way", 60, _replacing(Lease, "_states", _from_cache_alone)
+        "wallets of the batch under way", 200, _replacing(Lease, "_states", _from_cache_alone)
     ),
     "recorded_references": Safeguard(
         "references in the log", 20, _replacing(Lease, "_recorded", _no_outcomes)
     ),
     "publish_checkpoint": Safeguard(
         "published only covers what was acknowledged",
-        60,
+        200,
         _replacing(Lease, "_append", _append_believing),
     ),
     "new_producer": Safeguard(
         "a new producer after each error",
-        60,
+        200,
         _replacing(Publisher, "_drop_producer", _never_dropping),
     ),
     "cache_of_lease": Safeguard(
-        "a cache that dies with its lease", 60, _replacing(lease, "WalletCache", _shared_cache)
+        "a cache that dies with its lease", 200, _replacing(lease, "WalletCache", _shared_cache)
     ),
     "cache_after_commit": Safeguard(
         "a cache that keeps only what was appended",
-        60,
+        200,
         _replacing(Lease, "_hand_over", _kept_before),
     ),
     "snapshot_after_commit": Safeguard(
-        "snapshots of committed states alone", 60, _replacing(Lease, "_append", _noted_before)
+        "snapshots of committed states alone", 200, _replacing(Lease, "_append", _noted_before)
     ),
     "projection": Safeguard(
         "the compare-and-set of a projection's checkpoint",
-        60,
+        200,
         _editing(projector._QUERIES, "advance", _POSITION),
     ),
     "forward_acknowledged": Safeguard(
         "a forward is acknowledged before the commit",
-        60,
+        200,
         _replacing(Forwarder, "forward", _unacknowledged),
     ),
     "forwarded_once": Safeguard(
@@ -302,7 +302,7 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     ),
     "conflict_ids": Safeguard(
         "refusals are looked for under their conflict ids",
-        60,
+        200,
         _replacing(lease, "may_have_been_refused", lambda _: lambda *_: False),
     ),
     "foreign": Safeguard(
@@ -315,7 +315,7 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     ),
     "time_forwards": Safeguard(
         "a shard's time never goes back",
-        60,
+        200,
         _replacing(Lease, "_now", lambda _: lambda self: self._clock()),
     ),
     "membership": Safeguard(
@@ -335,12 +335,12 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     ),
     "frontier_copied": Safeguard(
         "a refused batch leaves the tree as it was",
-        60,
+        200,
         _replacing(Frontier, "copy", lambda _: lambda self: self),
     ),
     "claim_after_doubt": Safeguard(
         "what became of an append whose reply is lost is settled by a claim",
-        60,
+        200,
         _replacing(ShardLog, "append", _believed_done),
     ),
 }

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from engine.wallet import decode_wallet, encode_wallet
 from tests.simulation.plan import Plan, Rates
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
@@ -102,6 +103,19 @@ def test_a_snapshot_of_another_state_is_found(world):
     wallet_id, row = next(iter(snapshots.items()))
     another = next(each for name, each in snapshots.items() if name != wallet_id)
     wrong = replace(row, state=another.state)
+    with Spoiling(snapshots, wallet_id, wrong), pytest.raises(Violation, match="snapshot"):
+        world.checks.final()
+
+
+def test_a_snapshot_with_other_lots_is_found(world):
+    snapshots = busiest(world).snapshots
+    wallet_id, row, state = next(
+        (wallet_id, row, state)
+        for wallet_id, row in snapshots.items()
+        if (state := decode_wallet(row.state)).lots
+    )
+    lots = (replace(state.lots[0], priority=7), *state.lots[1:])
+    wrong = replace(row, state=encode_wallet(replace(state, lots=lots)))
     with Spoiling(snapshots, wallet_id, wrong), pytest.raises(Violation, match="snapshot"):
         world.checks.final()
 

@@ -103,6 +103,16 @@ def test_a_foreign_command_takes_no_reference(partition):
     assert partition.code(TOP_UP | {"merchant_id": "mch_1"}) is None
 
 
+def test_whose_the_wallet_is_comes_before_what_the_reference_stands_for(partition):
+    foreign = TOP_UP | {"merchant_id": "mch_2"}
+    assert partition.code(foreign) == "wallet_not_found"
+    partition.send(OPENING)
+    again = partition.send(foreign).entries[0]
+    assert again["event"]["code"] == "wallet_not_found"
+    assert again["command_id"] != command_id("wal_1", "a").hex()
+    assert partition.code(foreign) == "repeat"
+
+
 def test_what_has_run_out_expires_before_the_command_and_under_its_offset(partition):
     partition.send(OPENING)
     partition.send(TOP_UP | {"type": "credit", "expires_at": "1970-01-01T00:00:00.000009Z"})
