@@ -59,6 +59,7 @@ class HttpDeployment:
                 **names.settings,
                 secret_keys=SECRET_KEYS,
                 session_timeout_ms=2_000,
+                api_drain_ms=0,
             ).model_copy(update=changes)
             await install(database_url)
             await create_topics(stack.kafka_bootstrap, names, settings.partitions)
