@@ -12,26 +12,22 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Protocol
 
+from engine.backlog import Backlog
 from engine.batch import Batch, Deciding, Tip, may_have_been_refused
 from engine.cache import WalletCache
 from engine.errors import AlreadyRecordedError, DataRefusedError, RepeatsUnknownError
 from engine.foresight import COMMANDS_MAX, Foresight
 from engine.intake import (
-    Intake,
     Received,
     Record,
     Stray,
-    clean_detail,
-    dead_letter,
     record_digest,
-    take_in,
 )
 from engine.keeper import Keeper
 from engine.log import ForwardRow, ShardLog, ShardRow
 from engine.observation import Stage, untimed
 from engine.placement import Placement
 from engine.publisher import Publisher
-from engine.record_queue import RecordQueue
 from engine.settings import Settings
 from engine.wallet import Wallet
 
@@ -90,7 +86,6 @@ class Lease:
         self._flow = flow
         self._publisher = publisher
         self._forwarder = forwarder
-        self._partitions = partitions
         self._settings = settings
         self._clock = clock
         self._on_commit = on_commit
@@ -98,9 +93,13 @@ class Lease:
         self._keeper = Keeper(log, row.position)
         self._placement = Placement(row.shard, row.next_offset)
         self._cache = WalletCache(settings.cached_wallets_max)
-        self._queue = RecordQueue(settings.queue_commands_max)
-        self._ahead: tuple[list[Record], Intake] | None = None
-        self._paused = False
+        self._backlog = Backlog(
+            row.shard,
+            partitions,
+            settings.queue_commands_max,
+            on_full=flow.pause,
+            on_room=self._fetch_more,
+        )
         self._wake = asyncio.Event()
         self._stopping = False
         self._idle = False
@@ -115,7 +114,6 @@ class Lease:
         self._batch_max = settings.batch_commands_max
         self._foresight = Foresight()
         self._appending_unlooked = False
-        self._refused: dict[int, str] = {}
         self._due_max = DUE_WALLETS_MAX
         self._unexpirable: set[str] = set()
         self._fenced_published = row.published
@@ -124,10 +122,7 @@ class Lease:
         """Queue records of the partition as they were fetched; never blocks."""
         verdict = self._placement.place(records[0].offset, records[-1].offset)
         if verdict == "accept":
-            self._queue.put(records)
-            if self._queue.is_full:
-                self._paused = True
-                self._flow.pause()
+            self._backlog.put(records)
             self._wake.set()
         elif verdict == "seek_back":
             self._flow.seek(self._placement.expected)
@@ -144,10 +139,14 @@ class Lease:
             await self._placement.judge(self._flow.ends)
             self._judging = None
             self._flow.seek(self._placement.expected)
-            if not self._paused:
+            if not self._backlog.was_full:
                 self._flow.resume()
         finally:
             self._wake.set()
+
+    def _fetch_more(self) -> None:
+        if self._judging is None:
+            self._flow.resume()
 
     def stop(self) -> None:
         """Ask for an end: what is being appended is finished, what is queued is left."""
@@ -198,7 +197,7 @@ class Lease:
             if self._publisher.unpublished < self._settings.unpublished_entries_max:
                 if self._due:
                     return self._decide_due
-                if (self._queue or self._ahead) and not self._gathers():
+                if self._backlog and not self._gathers():
                     return self._decide_records
             if self._idle and self._fenced_published < self._publisher.published:
                 return self._fence_published
@@ -214,11 +213,7 @@ class Lease:
 
     def _gathers(self) -> bool:
         """Whether more records may come before a batch could be appended anyway."""
-        return (
-            self._appending is not None
-            and self._ahead is None
-            and len(self._queue) <= COMMANDS_MAX
-        )
+        return self._appending is not None and self._backlog.has_at_most(COMMANDS_MAX)
 
     async def _raise_failures(self) -> None:
         if self._judging is not None and self._judging.done():
@@ -241,29 +236,12 @@ class Lease:
         except TimeoutError:
             logger.info("shard %d is left with unpublished entries", self.shard)
 
-    def _take(self) -> tuple[list[Record], Intake]:
-        if self._ahead is not None:
-            taken, self._ahead = self._ahead, None
-            return taken
-        records = self._queue.take(self._batch_max)
-        if self._paused and self._queue.is_half_empty:
-            self._paused = False
-            if self._judging is None:
-                self._flow.resume()
-        with self._timed("decode"):
-            return records, self._take_in(records)
-
-    def _put_back(self, records: Sequence[Record]) -> None:
-        if self._ahead is not None:
-            self._queue.put_back(self._ahead[0])
-            self._ahead = None
-        self._queue.put_back(records)
-
     def _now(self) -> datetime:
         return max(self._clock(), self._tip.last_at)
 
     async def _decide_records(self) -> None:
-        records, intake = self._take()
+        with self._timed("decode"):
+            records, intake = self._backlog.take(self._batch_max)
         home_offsets = await self._forwarder.forward(intake.strays) if intake.strays else []
         in_flight = {} if self._decided is None else self._decided.outcomes
         unlooked = self._foresight.expects_no_repeat(len(intake.commands))
@@ -286,12 +264,12 @@ class Lease:
                 ended_early_at = deciding.commands(intake.commands, ENTRIES_MAX)
         except RepeatsUnknownError:
             self._foresight.erred()
-            self._put_back(records)
+            self._backlog.put_back(records)
             return
         end = records[-1].offset
         if ended_early_at is not None:
             end = ended_early_at
-            self._put_back([record for record in records if record.offset > end])
+            self._backlog.put_back([record for record in records if record.offset > end])
             records = [record for record in records if record.offset <= end]
         for letter in intake.dead_letters:
             if letter.offset <= end:
@@ -320,26 +298,11 @@ class Lease:
         return recorded
 
     async def _take_ahead(self) -> None:
-        if self._queue:
-            self._ahead = self._take()
+        with self._timed("decode"):
+            self._backlog.take_ahead(self._batch_max)
 
     async def _recorded(self, ids: list[bytes]) -> dict[bytes, bytes]:
         return await self._log.find_outcomes(ids) if ids else {}
-
-    def _take_in(self, records: Sequence[Record]) -> Intake:
-        if not self._refused:
-            return take_in(records, self.shard, self._partitions)
-        intake = take_in(
-            [record for record in records if record.offset not in self._refused],
-            self.shard,
-            self._partitions,
-        )
-        intake.dead_letters += [
-            dead_letter(record, "refused_by_database", self._refused[record.offset])
-            for record in records
-            if record.offset in self._refused
-        ]
-        return intake
 
     async def _decide_due(self) -> None:
         self._due = False
@@ -443,7 +406,7 @@ class Lease:
         try:
             await appending
         except DataRefusedError as error:
-            self._put_back(decided_on_it)
+            self._backlog.put_back(decided_on_it)
             if self._appending_unlooked and isinstance(error, AlreadyRecordedError):
                 self._decide_again()
             else:
@@ -457,7 +420,7 @@ class Lease:
         """The batch under way held a repeat: the log is asked first this time."""
         self._foresight.erred()
         self._go_back()
-        self._put_back(self._appending_records)
+        self._backlog.put_back(self._appending_records)
 
     def _go_back(self) -> None:
         self._tip = self.committed
@@ -472,7 +435,7 @@ class Lease:
         if due:
             self._halve_due(due, error)
             return
-        self._put_back(records)
+        self._backlog.put_back(records)
         if len(records) == 1:
             logger.error(
                 "refused_by_database shard=%d offset=%d: the command is a dead letter: %s",
@@ -480,7 +443,7 @@ class Lease:
                 records[0].offset,
                 error,
             )
-            self._refused = {records[0].offset: clean_detail(str(error))}
+            self._backlog.refuse(records[0].offset, str(error))
         self._batch_max = max(1, len(records) // 2)
 
     def _halve_due(self, due: Sequence[tuple[datetime, str]], error: DataRefusedError) -> None:

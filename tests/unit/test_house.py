@@ -44,6 +44,9 @@ PURE = {
     "engine/wallet.py": {"schemas"},
 }
 
+# in tests, what is no text
+_BYTES = ("fuzz/corpus", "fixtures")
+
 
 @cache
 def _tracked() -> list[Path]:
@@ -58,7 +61,11 @@ def _tracked() -> list[Path]:
 
 
 def _texts() -> list[tuple[str, str]]:
-    return [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in _tracked()]
+    return [
+        (str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
+        for path in _tracked()
+        if not any(path.is_relative_to(ROOT / "tests" / data) for data in _BYTES)
+    ]
 
 
 def _modules(package: str) -> list[Path]:

@@ -108,7 +108,7 @@ async def test_large_records_are_taken_a_few_at_a_time(
 
     def watched(self: lease.Lease, records: Any) -> None:
         deliver(self, records)
-        queued.append(sum(len(record.value or b"") for record in self._queue._records))
+        queued.append(sum(len(record.value or b"") for record in self._backlog._queue._records))
         assert self._queue.size_bytes == queued[-1]
 
     async def append(log: ShardLog, batch: Append) -> None:
