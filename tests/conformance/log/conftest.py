@@ -54,7 +54,11 @@ async def real_log(server: Postgres) -> AsyncIterator[RealDatabase]:
     async with connection_to(server.database_url) as connection:
         await connection.execute(_RESET)
     async with Network(server.database_url).running() as network:
-        yield RealDatabase(server, network)
+        database = RealDatabase(server, network)
+        try:
+            yield database
+        finally:
+            database.close()
 
 
 @pytest_asyncio.fixture

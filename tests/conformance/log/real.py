@@ -22,13 +22,21 @@ class RealDatabase:
         self._server = server
         self._url = server.database_url
         self._network = network
+        self._connected: list[asyncpg.Connection] = []
         self.settings = Settings(database_url=network.url)
 
     async def open(self, shard: int = 0) -> ShardLog:
         return await ShardLog.connect(shard, self.settings)
 
     async def connect(self, **session: str) -> asyncpg.Connection:
-        return await asyncpg.connect(self._url, server_settings=session)
+        connection = await asyncpg.connect(self._url, server_settings=session)
+        self._connected.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """End the sessions that a failed test has left open."""
+        for connection in self._connected:
+            connection.terminate()
 
     async def contents(self, shard: int = 0) -> Contents:
         async with connection_to(self._url) as connection:

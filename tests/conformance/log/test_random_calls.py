@@ -17,10 +17,11 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from engine.batch import Batch
 from engine.errors import EngineError
 from engine.log import Append, ShardLog, ShardRow, Snapshot
 from engine.merkle import Tile
-from engine.wallet import encode_wallet
+from engine.wallet import Wallet, encode_wallet
 from tests.conformance.log.databases import LogDatabase, shard_log
 from tests.conformance.log.real import RealDatabase
 from tests.conformance.log.simulated import SimulatedLogDatabase
@@ -50,8 +51,10 @@ class Run:
 
     draw: Draw
     writers: dict[int, Writer] = field(default_factory=dict)
+    wallets: dict[str, Wallet] = field(default_factory=dict)
     command_ids: list[bytes] = field(default_factory=list)
     last: Append | None = None
+    appending: Batch | None = None
 
     def payloads(self) -> list[bytes]:
         draw = self.draw
@@ -60,7 +63,7 @@ class Run:
             wallet_id = draw.one_of(WALLETS)
             reference = f"r{draw.up_to(12)}x{number}"
             amount = 1 + draw.up_to(50)
-            soon = (utc_now() + timedelta(seconds=60)).isoformat()
+            soon = (utc_now() + timedelta(seconds=30 + 30 * draw.up_to(3))).isoformat()
             made.append(
                 draw.one_of(
                     (
@@ -75,8 +78,10 @@ class Run:
         return made
 
     def batch(self, writer: Writer) -> Append:
-        append = writer.decide(*self.payloads()).append
-        spoil = self.draw.one_of((_leave, _leave, _leave, *_SPOIL))
+        opening = () if self.wallets else map(create, WALLETS)
+        self.appending = writer.decide(*opening, *self.payloads())
+        append = self.appending.append
+        spoil = self.draw.one_of((_leave, _leave, _leave, _leave, *_SPOIL))
         spoil(append, self.draw)
         self.command_ids += append.command_ids
         return append
@@ -186,7 +191,7 @@ def _append_nothing(run: Run, lease: int) -> Call | None:
     writer = run.writers.get(lease)
     if writer is None:
         return None
-    append = empty(writer.tip, published=run.draw.up_to(9), to_offset=writer.tip.offset + 1)
+    append = empty(writer.tip, published=run.draw.up_to(9))
     return lambda log: log.append(append)
 
 
@@ -263,13 +268,13 @@ CALLS: tuple[Callable[[Run, int], Call | None], ...] = (
 
 def _note(run: Run, lease: int, given: Any, log: ShardLog) -> None:
     """Follow what has been done, as a lease does."""
+    appended, run.appending = run.appending, None
     if isinstance(given, ShardRow):
-        run.writers[lease] = Writer(log, given)
-    elif given is None and run.last is not None and lease in run.writers:
-        # whatever was appended, the next batch is decided from the row as it is
-        run.writers[lease].tip = msgspec.structs.replace(
-            run.writers[lease].tip, last_at=run.last.now
-        )
+        writer = run.writers[lease] = Writer(log, given)
+        writer.wallets.update(run.wallets)
+    elif appended is not None and given is None:
+        run.writers[lease].moved(appended)
+        run.wallets.update(appended.wallets)
 
 
 @pytest_asyncio.fixture
