@@ -237,7 +237,9 @@ class _Detached:
     def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
         self._loop = loop
         self._context = context
-        self.create_future = loop.create_future
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return self._loop.create_future()
 
     def call_later(self, delay: float, callback: Any, *args: Any) -> Any:
         return self._loop.call_later(delay, callback, *args, context=self._context)

@@ -216,10 +216,10 @@ class SimulatedProducer(_Client):
         if error is None:
             try:
                 offset = self._broker.produce(
-                    self._number, sending.sequence, *place, sending.batch
+                    self._number, sending.sequence, place.topic, place.partition, sending.batch
                 )
                 if publication.repeated:
-                    self._broker.produce_anew(*place, sending.batch)
+                    self._broker.produce_anew(place.topic, place.partition, sending.batch)
             except KafkaError as refusal:
                 error = refusal
         if landed.done():

@@ -5,7 +5,7 @@ Eager: a change of members revokes everything of everybody, and hands it out ane
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.errors import (
@@ -13,6 +13,14 @@ from aiokafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
+
+
+class Scheduling(Protocol):
+    """As much of an event loop as a coordinator needs."""
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any: ...
+
+    def create_future(self) -> "asyncio.Future[Any]": ...
 
 
 class Member:
@@ -31,7 +39,7 @@ class Group:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Scheduling,
         partitions: Callable[[], list[TopicPartition]],
         draw: Callable[[], float],
     ) -> None:

@@ -185,7 +185,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self, coro: Any, *, name: str | None = None, context: Context | None = None
     ) -> SimulatedTask:
         self._tasks_made = number = self._tasks_made + 1
@@ -263,7 +263,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers.clear()
         for task in self._tasks:
             if not task.done():
-                task._log_destroy_pending = False
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
                 _close(task)
         self._tasks.clear()
 

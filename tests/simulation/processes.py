@@ -27,7 +27,7 @@ _LEAVE_S: Final = 3.0
 
 async def engine(world: "World", process: Process, name: str) -> None:
     """What engine.consumer makes of FastStream and aiokafka, on a simulated client."""
-    settings = Settings.model_construct(**world.plan.settings)
+    settings = Settings.model_construct(None, **world.plan.settings)
     consumer = SimulatedConsumer(
         world.broker,
         group_id=settings.group,

@@ -77,7 +77,7 @@ class World:
         self.trace = trace
         self.faults: Counter[str] = Counter()
         self._sources = 0
-        self.loop = VirtualLoop(self._source(), plan.rates.shuffled)
+        self.loop = VirtualLoop(self._source(), plan.rates.shuffled)  # type: ignore[abstract]
         self.trouble = Trouble(self.loop, plan.rates, self._source(), self.faults)
         self.database = SimulatedDatabase(self.now, self.trouble, shards=plan.partitions)
         self.broker = SimulatedBroker(
@@ -91,7 +91,7 @@ class World:
         self._connections: dict[Process, list[Any]] = {}
         self._quiet = False
         for listeners in (self.database.commit_listeners, self.broker.record_listeners):
-            listeners[:] = [self._guarded(listener) for listener in listeners]  # type: ignore[arg-type]
+            listeners[:] = [self._guarded(listener) for listener in listeners]
 
     def _source(self) -> Random:
         self._sources += 1

@@ -156,7 +156,7 @@ class SimulatedCluster:
     """The simulated broker on a virtual clock."""
 
     def __init__(self, seed: int) -> None:
-        self._loop = VirtualLoop(Random(seed), shuffled=0.5)
+        self._loop = VirtualLoop(Random(seed), shuffled=0.5)  # type: ignore[abstract]
         self._broker = SimulatedBroker(
             self._loop,
             lambda: int(self._loop.time() * 1000),
