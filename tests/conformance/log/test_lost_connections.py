@@ -144,8 +144,9 @@ async def test_a_crash_takes_what_was_not_committed(database: LogDatabase) -> No
         claiming = asyncio.create_task(other.claim("b"))
         await until_waiting(database)
         await database.crash()
-        with pytest.raises(AWAY):
+        with pytest.raises(AWAY) as caught:
             await claiming
+        assert not isinstance(caught.value, TimeoutError)
         assert await _closed(log)
         assert await database.contents() == before
     assert await _next_claim(database) == 1
