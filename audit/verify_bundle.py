@@ -15,7 +15,7 @@ bundle that was cut to a time proves less, and the output says what. It takes th
 that the accounts it signed were counted rightly; `wallet verify` proves that on the whole log.
 
 Exit status: 0 all of it holds; 1 something does not, and a sentence says what; 2 nothing could be
-checked (a file is missing, the key is no key).
+checked (a file is missing, the key is no key), or what holds could not be printed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 import sys
 import zipfile
@@ -66,16 +67,33 @@ def main(arguments: list[str] | None = None) -> int:
         checkpoint = _read_file(options.checkpoint)
         result = verify(Path(options.bundle), checkpoint, key)
     except NothingCheckedError as error:
-        sys.stderr.write(f"verify_bundle: {error}\n")
+        _complain(str(error))
         return 2
     except RefusedError as error:
-        if options.json:
-            sys.stdout.write(json.dumps({"proved": False, "reason": str(error)}) + "\n")
-        else:
-            sys.stdout.write(f"REFUSED: {error}\n")
+        refusal = json.dumps({"proved": False, "reason": str(error)})
+        _print(refusal + "\n" if options.json else f"REFUSED: {error}\n")
         return 1
-    sys.stdout.write(json.dumps(result) + "\n" if options.json else in_words(result))
-    return 0
+    printed = _print(json.dumps(result) + "\n" if options.json else in_words(result))
+    return 0 if printed else 2
+
+
+def _print(text: str) -> bool:
+    if sys.stdout is None:  # closed by whoever wants the exit status alone
+        return True
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # what is left in the buffer would fail once more while the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain(f"the result can't be printed: {error.strerror}")
+        return False
+    return True
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"verify_bundle: {text}\n")
 
 
 def _read_file(name: str) -> bytes:

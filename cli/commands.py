@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from api.errors import ApiError
 from audit.errors import AuditError
 from cli.errors import CommandError
-from cli.output import note
+from cli.output import flush, note
 from engine.errors import EngineError
 from engine.settings import InvalidSettingError
 from projections.errors import ProjectionError
@@ -43,7 +43,7 @@ class Commands(Group):
         try:
             result = super().invoke(ctx)
             # a reader that has gone is noticed here, not while the interpreter ends
-            sys.stdout.flush()
+            flush()
         except Exception as error:
             if not _is_told(error):
                 raise

@@ -14,6 +14,7 @@ CommandError                  exit status 1
 ├── NotResendableError        the dead letter can't be sent again
 ├── SendFailedError           Kafka refused records
 ├── NoOutcomeError            no outcome came in time
+├── OutputLostError           standard output can't be written
 ├── PortTakenError            another program listens on the port
 ├── StackMissingError         the embedded stack's packages are not installed
 ├── NotReadyError             the processes run, but the service is not there in time
@@ -114,6 +115,12 @@ class NoOutcomeError(CommandError):
     """No outcome came in time."""
 
     code = "no_outcome"
+
+
+class OutputLostError(CommandError):
+    """Standard output can't be written, as on a full disk."""
+
+    code = "output_lost"
 
 
 class PortTakenError(CommandError):

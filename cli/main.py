@@ -13,6 +13,7 @@ from cli.keys import keys
 from cli.log import log
 from cli.merchants import merchants
 from cli.migrate import migrate
+from cli.output import open_closed_streams
 from cli.processes import api, engine, projector
 from cli.rebuild import rebuild
 from cli.roll_forward import roll_forward
@@ -74,6 +75,7 @@ app.add_typer(dead_letters, name="dead-letters", rich_help_panel=_OPERATE)
 
 def main() -> None:
     """Entry point of the `wallet` script."""
+    open_closed_streams()
     app(prog_name="wallet")
 
 

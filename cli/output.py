@@ -3,6 +3,7 @@
 Where standard output is no terminal there is no colour and nothing is wrapped or cut.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.errors import OutputLostError
 from schemas.instants import to_text
 
 _PIPE_COLUMNS = 1_000
@@ -25,7 +27,7 @@ def err() -> Console:
 
 def say(message: str) -> None:
     """A line on standard output."""
-    sys.stdout.write(printable(message) + "\n")
+    _write(printable(message) + "\n")
 
 
 def note(message: str) -> None:
@@ -40,12 +42,25 @@ def print_json(value: object) -> None:
 
 def print_raw(document: bytes) -> None:
     """A JSON document that is encoded already, on a line of its own."""
-    sys.stdout.write(document.decode() + "\n")
+    _write(document.decode() + "\n")
 
 
 def flush() -> None:
-    """Let what was printed be seen now, also by a pipe's reader."""
-    sys.stdout.flush()
+    """Let what was printed be seen now, also by a pipe's reader.
+
+    Raises OutputLostError, as everything does here that prints on standard output.
+    """
+    _write("", now=True)
+
+
+def open_closed_streams() -> None:
+    """Let whoever closed a standard stream do without what would go there, and with nothing else.
+
+    Otherwise Python has none at all, and the next file or connection would take its place.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123
 
 
 def print_table(
@@ -73,7 +88,9 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    console.print(table)
+    with console.capture() as text:
+        console.print(table)
+    _write(text.get())
 
 
 def cell(value: object) -> str:
@@ -97,3 +114,18 @@ def printable(text: str) -> str:
         else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def _write(text: str, *, now: bool = False) -> None:
+    try:
+        sys.stdout.write(text)
+        if now:
+            sys.stdout.flush()
+    except BrokenPipeError:  # a reader that has seen enough is no failure to tell of
+        raise
+    except OSError as error:
+        # what is left in the buffer would fail once more while the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputLostError(
+            f"standard output can't be written ({error.strerror}): what was printed is not whole"
+        ) from None

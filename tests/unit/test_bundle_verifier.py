@@ -239,3 +239,39 @@ def test_an_entry_that_is_no_entry_is_refused_in_words(log, tmp_path):
 
     with pytest.raises(RefusedError, match="entry 1 of the bundle"):
         checked(zipped(tmp_path / "bundle.zip", files), log.checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("output", "status"), [(">/dev/full", 2), (">&-", 0), (">&- 2>&-", 0), (">/dev/full 2>&-", 2)]
+)
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_a_result_that_can_not_be_printed_is_not_taken_for_a_refusal(
+    output, status, form, unpacked
+):
+    ran = subprocess.run(
+        ["sh", "-c", f'"$0" -I -S "$@" {form} {output}', sys.executable, *COMMAND, "signer.pub"],
+        cwd=unpacked,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ran.returncode == status
+    told = status == 2 and "2>" not in output
+    assert ran.stderr == (
+        "verify_bundle: the result can't be printed: No space left on device\n" if told else ""
+    )
+
+
+def test_a_file_that_is_missing_is_no_refusal_where_errors_are_not_wanted(unpacked):
+    (unpacked / "bundle.zip").unlink()
+
+    ran = subprocess.run(
+        ["sh", "-c", '"$0" -I -S "$@" 2>&-', sys.executable, *COMMAND, "signer.pub"],
+        cwd=unpacked,
+        timeout=60,
+        check=False,
+    )
+
+    assert ran.returncode == 2

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -231,3 +232,47 @@ def test_what_is_still_in_the_buffer_at_the_end_is_no_traceback_either():
 
     assert process.wait(timeout=30) == 1
     assert errors == b""
+
+
+PRINTS = (
+    "from cli.main import app, main\n"
+    "from cli.output import print_table, say\n"
+    "@app.command()\n"
+    "def tell(how: str):\n"
+    "    for _ in range(10_000 if how == 'much' else 1):\n"
+    "        print_table(['a'], [['b']]) if how == 'table' else say('a line')\n"
+    "main()\n"
+)
+
+
+@pytest.mark.parametrize("how", ["little", "much", "table"])
+def test_output_that_can_not_be_written_is_one_line(how):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINTS, "tell", how],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=BUFFERED,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "wallet: standard output can't be written (No space left on device): what was printed"
+        " is not whole\n"
+    )
+
+
+@pytest.mark.parametrize("how", ["little", "table"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&- <&-"])
+def test_whoever_closes_a_stream_gets_the_exit_status_alone(how, closed):
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" tell {how} {closed}', sys.executable, PRINTS],
+        capture_output=True,
+        check=False,
+        env=BUFFERED,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert bool(done.stdout) == (">&-" not in closed.split())
