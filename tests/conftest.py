@@ -12,14 +12,14 @@ from cli.stack import Stack
 from tests.support.databases import fresh_database
 from tests.support.topics import TopicNames, delete_topics
 
-_WITHOUT_STACK = ("unit", "property")
+_WITHOUT_STACK = ("unit", "property", "simulation", "fuzz")
 
 # no load balancer is there to notice, unless a test says so
 os.environ["WALLET_API_DRAIN_MS"] = "0"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hold unit and property tests to needing neither Kafka nor PostgreSQL."""
+    """Hold these to needing neither Kafka nor PostgreSQL."""
     root = Path(__file__).parent
     for item in items:
         kind = item.path.relative_to(root).parts[0]
