@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from io import StringIO
 
 import msgspec
 from rich import box
@@ -71,8 +72,14 @@ def print_table(
     header: bool = True,
 ) -> None:
     """A table; the columns in `right` are aligned to the right, None is shown as a dash."""
-    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
-    console = Console(width=width, highlight=False)
+    terminal = sys.stdout.isatty()
+    text = StringIO()
+    console = Console(
+        file=text,
+        force_terminal=terminal,
+        width=None if terminal else _PIPE_COLUMNS,
+        highlight=False,
+    )
     table = Table(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
         show_header=header,
@@ -88,9 +95,8 @@ def print_table(
         )
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    with console.capture() as text:
-        console.print(table)
-    _write(text.get())
+    console.print(table)
+    _write(text.getvalue())
 
 
 def cell(value: object) -> str:

@@ -245,8 +245,9 @@ PRINTS = (
 )
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("how", ["little", "much", "table"])
-def test_output_that_can_not_be_written_is_one_line(how):
+def test_output_that_can_not_be_written_is_one_line(how, unbuffered):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", PRINTS, "tell", how],
@@ -254,7 +255,7 @@ def test_output_that_can_not_be_written_is_one_line(how):
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            env=BUFFERED,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
 
     assert done.returncode == 1
