@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +12,9 @@ from schemas.instants import to_text
 
 RECORD_OVERHEAD_BYTES = 400
 """At most what a record's key, headers and framing take besides the entry."""
+
+TRACEPARENT: Final = "traceparent"
+"""The one header that may follow an entry's own: of the trace in which it was published."""
 
 
 class EventRecord(Struct, frozen=True, gc=False):

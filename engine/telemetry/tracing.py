@@ -20,7 +20,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, Tracer, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-TRACEPARENT: Final = "traceparent"
+from engine.events_topic import TRACEPARENT
+
 _END_S_MAX: Final = 3.0
 _PROJECT: Final = "wallet-engine"
 

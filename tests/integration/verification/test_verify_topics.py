@@ -426,6 +426,28 @@ async def test_an_event_under_another_key_or_headers(run, copied, change, what):
     assert what in found[0].message
 
 
+TRACEPARENT = ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+
+
+@pytest.mark.parametrize(
+    ("more", "passes"),
+    [([TRACEPARENT], True), ([TRACEPARENT, TRACEPARENT], False), ([("ce_id", b"x")], False)],
+)
+async def test_an_event_that_was_published_in_a_trace_has_that_header_and_no_other(
+    run, copied, more, passes
+):
+    def trace(records: list[ConsumerRecord]) -> list[Any]:
+        return [
+            *records[:3],
+            _with(records[3], headers=[*records[3].headers, *more]),
+            *records[4:],
+        ]
+
+    proof = await run.verify(events_topic=await copied(changed(run.events, trace)))
+
+    assert failed(proof) == (set() if passes else {"events_topic"})
+
+
 @dataclass
 class _Copy:
     value: bytes | None
