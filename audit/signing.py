@@ -107,8 +107,8 @@ def _check_sizes(shard: int, size: int, signed: Sequence[ShardCheckpoint]) -> No
     if longest > size:
         raise HistoryChangedError(
             f"Shard {shard} has {size} entries, and {longest} were signed before: the database "
-            "lost history. Nothing was signed. After a restore, bring the log forward from the "
-            "events topic first; otherwise keep the database as it is and look for who cut it."
+            "lost history. Nothing was signed. After a restore, run `wallet roll-forward` "
+            "first; otherwise keep the database as it is and look for who cut it."
         )
 
 
