@@ -58,6 +58,9 @@ class BundleWriter:
     @contextmanager
     def open(cls, path: Path, account: WalletProof, period: Period) -> Iterator[Self]:
         """The file is there whole, or what was in its place before; raises BundleError."""
+        if path.exists() and not path.is_file():
+            # a device would be replaced as well
+            raise BundleError(f"The bundle can't be written to {path}: it is there, and no file.")
         new = path.with_name(f".{path.name}.{os.getpid()}.new")
         try:
             with ZipFile(new, "w") as archive, _spooled() as proofs:

@@ -1,5 +1,8 @@
 """The file of a bundle is there whole or not at all, and what a checkpoint says is read or refused."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from audit import bundles
@@ -54,6 +57,17 @@ def test_a_bundle_that_breaks_off_is_not_there(tmp_path):
 def test_a_bundle_that_can_not_be_put_anywhere_says_so(tmp_path):
     with pytest.raises(BundleError, match=r"can't be written to .*bundle"):
         write(tmp_path / "no" / "bundle.zip")
+
+
+def test_only_a_file_is_ever_replaced_by_a_bundle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+
+    for place in (Path(), Path("pipe"), Path("/")):
+        with pytest.raises(BundleError, match="no file"):
+            write(place)
+
+    assert [(path.name, path.is_fifo()) for path in tmp_path.iterdir()] == [("pipe", True)]
 
 
 def test_a_bundle_is_bounded(tmp_path, monkeypatch):
