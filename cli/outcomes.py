@@ -22,8 +22,8 @@ _PAGE: Final = 1_000
 class OutcomeLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of a line. `line` counts from 1; `partition` and `offset` are the receipt.
 
-    `code` and `message` say why it was rejected or set aside; `transaction` and `balance_after`
-    are there if money moved. `duplicate`: an earlier record had this outcome.
+    `code` and `message` say why it was rejected or set aside; `balance_after` is there if money
+    moved, and `transaction` if it did or was refused, for `wallet explain`. `duplicate`: an earlier record had this outcome.
     """
 
     line: int
@@ -110,6 +110,7 @@ def outcome_line(sent: SentLine, outcome: Outcome) -> OutcomeLine:
         return OutcomeLine(
             outcome="rejected",
             duplicate=outcome.duplicate,
+            transaction=transaction_id(outcome.entry.shard, outcome.entry.command_id),
             code=outcome.rejection.code,
             message=outcome.rejection.message,
             **fields,

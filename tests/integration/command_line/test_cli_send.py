@@ -8,6 +8,7 @@ from collections import defaultdict
 import pytest
 
 from engine.topology import home
+from schemas.ids import parse_transaction_id
 from tests.support.topics import read_commands
 from tests.support.wallet_command import finish, run, start
 
@@ -133,6 +134,9 @@ async def test_wait_prints_each_outcome_in_the_order_of_the_lines(running, send)
     ]
     assert outcomes[2]["transaction"] == outcomes[4]["transaction"]
     assert outcomes[2]["balance_after"] == 700
+    for refused in (outcomes[3], outcomes[5], outcomes[6]):
+        shard, command_id = parse_transaction_id(refused["transaction"])
+        assert (shard, len(command_id)) == (refused["partition"], 16)
     assert outcomes[2]["type"] == "debit"
     assert "transaction" not in outcomes[-1]
 
