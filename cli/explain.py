@@ -10,6 +10,7 @@ from audit.explanation import Explanation, public_id
 from audit.explanation.reading import explain_transaction, explain_wallet_now
 from cli.arguments import JsonOption, check_wallet_id
 from cli.database import connected
+from cli.errors import UsageMistakeError
 from cli.output import print_json, print_table, say
 from engine.settings import load_settings
 from schemas.entries import Entry, encode_entry
@@ -45,6 +46,10 @@ def explain(subject: SubjectArgument, json: JsonOption = False) -> None:
         else:
             _print(explanation)
         return
+    if not subject.startswith("wal_"):
+        raise UsageMistakeError(
+            f"{subject!r} is neither a transaction, txn_…, nor a wallet, wal_…"
+        )
     check_wallet_id(subject)
     asyncio.run(_wallet(subject, json=json))
 

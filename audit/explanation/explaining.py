@@ -142,4 +142,4 @@ def _conclusion(entry: Entry) -> str:
     event = entry.event
     if isinstance(event, CommandRejected):
         return f"the {named(entry)} got {event.code}: {event.message}"
-    return f"the {named(entry)} was accepted"
+    return f"the {named(entry)} was {'due' if isinstance(event, Expired) else 'accepted'}"

@@ -143,6 +143,8 @@ def test_a_url_that_is_none_is_a_bad_setting(url):
         (["show", "wallet-1"], "wallet-1"),
         (["transactions", "wal_a b"], "wal_a b"),
         (["log", "cus_1"], "cus_1"),
+        (["explain", "3:4"], "neither a transaction"),
+        (["explain", "wal_a b"], "wal_a b"),
         (["log", "wal_a", "--shard", "1"], "--shard"),
         (["show", "wal_a", "--at", "yesterday"], "yesterday"),
         (["show", "wal_a", "--at", "2026-05-24T10:00:00"], "zone"),

@@ -306,6 +306,7 @@ def test_an_expiry_says_what_expired():
     explanation = explained(history, Expired)
 
     assert kinds(explanation) == [Credited, Debited, Expired]
+    assert explanation.conclusion.endswith(" was due")
     assert "3.00 GHS came from lot 2" in told(explanation)
     assert "of which 2.00 GHS had been taken before" in told(explanation)
     assert "that was all of it" in told(explanation)
