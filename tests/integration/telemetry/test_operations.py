@@ -6,6 +6,7 @@ import pytest_asyncio
 from promql_parser import MatchOp
 
 from tests.support.money_calls import debit, open_wallet
+from tests.support.polling import poll_async
 from tests.support.promql import OPERATIONS, SCRAPED, labels, selectors, shown
 from tests.support.scrapes import Scrape
 from tests.support.watched_service import KINDS, WatchedService
@@ -22,7 +23,13 @@ async def served(watched: WatchedService) -> dict[str, Scrape]:
     wallet_id = await open_wallet(watched.client, balance=1_000)
     await debit(watched.client, wallet_id)
     await watched.deployment.until_settled()
+    # the topic's end is asked for now and then
+    await poll_async(lambda: _knows_lag(watched))
     return {kind: await watched.scrape(kind) for kind in KINDS}
+
+
+async def _knows_lag(watched: WatchedService) -> bool:
+    return "wallet_shard_lag_records" in (await watched.scrape("engine")).names
 
 
 def _all(served: dict[str, Scrape]) -> Scrape:
