@@ -14,7 +14,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.app import app
 from engine.settings import Settings
 
 TIMEOUT_S = 60

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.app import app
 
 COMMANDS = [
     ["engine"],
@@ -187,7 +187,7 @@ def test_text_from_outside_does_not_steer_the_terminal():
 def test_a_reader_that_goes_away_ends_the_command_quietly():
     """More is printed than a pipe holds, to a reader that has left."""
     script = (
-        "from cli.main import app\n"
+        "from cli.app import app\n"
         "from cli.output import say\n"
         "@app.command()\n"
         "def flood():\n"
@@ -211,7 +211,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
 
 def test_what_is_still_in_the_buffer_at_the_end_is_no_traceback_either():
     script = (
-        "from cli.main import app\n"
+        "from cli.app import app\n"
         "from cli.output import say\n"
         "@app.command()\n"
         "def whisper():\n"
@@ -237,7 +237,8 @@ def test_what_is_still_in_the_buffer_at_the_end_is_no_traceback_either():
 
 
 PRINTS = (
-    "from cli.main import app, main\n"
+    "from cli.app import app\n"
+    "from cli.main import main\n"
     "from cli.output import print_table, say\n"
     "@app.command()\n"
     "def tell(how: str):\n"

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.app import app
 
 TERMINAL_COLUMNS = 80
 CONTRACT = {

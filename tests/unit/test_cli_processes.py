@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 import api.process
 import engine.process
 import projections.process
-from cli.main import app
+from cli.app import app
 from engine.errors import SetupError
 
 PROCESSES = {"engine": engine.process, "projector": projections.process, "api": api.process}

@@ -222,7 +222,7 @@ class NotInTheImage:
             raise ModuleNotFoundError(f"{{name}} is not in the image", name=name)
 
 sys.meta_path.insert(0, NotInTheImage())
-import cli.main
+import cli.app
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 import typer
 
-from cli.main import app
+from cli.app import app
 from engine.settings import Settings
 from schemas.commands import decode_command
 from schemas.dead_letters import DeadLetterReason
