@@ -208,6 +208,16 @@ class ShardLog:
         self._lease = row["lease"]
         return ShardRow(**dict(row))
 
+    async def next_offset(self) -> int:
+        """Where the shard goes on, whoever holds it.
+
+        Raises ShardHaltedError if the shard is unknown.
+        """
+        row = await self._append.fetchrow(_QUERIES["read_shard"], self.shard)
+        if row is None:
+            raise await self._why_not_claimed()
+        return int(row["next_offset"])
+
     async def _why_not_claimed(self) -> ShardHaltedError:
         row = await self._append.fetchrow(_QUERIES["read_shard"], self.shard)
         if row is None:

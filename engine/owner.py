@@ -12,7 +12,6 @@ from typing import Final, Protocol
 from engine.batch import Tip
 from engine.errors import (
     ClockRefusedError,
-    LeaseLostError,
     PartitionsChangedError,
     ShardHaltedError,
 )
@@ -49,7 +48,7 @@ class ShardOwner:
         self._claim = claim
         self._lease: Lease | None = None
         self._failures = 0
-        self._fenced_at: int | None = None
+        self._has_claimed = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -107,12 +106,13 @@ class ShardOwner:
             self._failures += 1
 
     async def _hold(self) -> None:
-        if self._fenced_at is not None:
-            # whoever fenced us may be the partition's owner by now; then the broker refuses this
-            await self._membership.prove(self._fenced_at)
-            self._fenced_at = None
         log = await self._connect(self.shard)
         try:
+            if self._has_claimed:
+                # whoever is cut off from the group does not hear that the partition is another's,
+                # and would take the shard from its owner again and again; the broker refuses this
+                await self._membership.prove(await log.next_offset())
+            self._has_claimed = True
             await self._work(await self._claim(log))
         except (ShardHaltedError, PartitionsChangedError) as error:
             await log.halt(f"{error.code}: {error}")
@@ -135,9 +135,6 @@ class ShardOwner:
         self._membership.resume()
         try:
             await lease.run()
-        except LeaseLostError:
-            self._fenced_at = lease.committed.offset
-            raise
         finally:
             if lease.committed is not claimed:
                 self._failures = 0

@@ -15,11 +15,11 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from engine import batch, intake, lease, log
+from engine.assignment import PartitionMembership
 from engine.batch import Batch, Deciding
 from engine.lease import Lease
 from engine.log import Append, ShardLog
 from engine.merkle import Frontier
-from engine.owner import ShardOwner
 from engine.placement import Placement
 from engine.producing import Forwarder
 from engine.publisher import Publisher
@@ -185,14 +185,6 @@ def _unacknowledged(forward: Any) -> Any:
     return forward_and_hope
 
 
-def _unproven(hold: Any) -> Any:
-    async def hold_at_once(self: ShardOwner) -> None:
-        self._fenced_at = None
-        await hold(self)
-
-    return hold_at_once
-
-
 def _nothing_async(_: Any) -> Any:
     async def nothing(*_: Any) -> None:
         return
@@ -319,9 +311,9 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
         _replacing(Lease, "_now", lambda _: lambda self: self._clock()),
     ),
     "membership": Safeguard(
-        "proof of membership before a fenced worker claims again",
+        "proof of membership before a worker claims again",
         400,
-        _replacing(ShardOwner, "_hold", _unproven),
+        _replacing(PartitionMembership, "prove", _nothing_async),
     ),
     "letters_marked": Safeguard(
         "the mark of a published dead letter",
