@@ -8,7 +8,10 @@ from aiokafka import AIOKafkaProducer
 from engine.settings import Settings
 from engine.topology import home
 
-_FUNDS = 10**12
+FUNDS = 10**12
+"""Minor units that every wallet is given."""
+
+DESCRIPTION = "10 SMS messages sent"
 
 
 def wallet_ids(count: int) -> list[str]:
@@ -32,8 +35,13 @@ def opening(wallets: list[str]) -> Iterator[tuple[str, bytes]]:
         )
         yield (
             wallet_id,
-            _encode(type="topup", wallet_id=wallet_id, reference="fund", amount=_FUNDS),
+            _encode(type="topup", wallet_id=wallet_id, reference="fund", amount=FUNDS),
         )
+
+
+def debit_amount(number: int) -> int:
+    """What the debit of this number takes."""
+    return 1 + number % 900
 
 
 def debits(wallets: list[str], count: int, tag: str) -> Iterator[tuple[str, bytes]]:
@@ -46,8 +54,8 @@ def debits(wallets: list[str], count: int, tag: str) -> Iterator[tuple[str, byte
                 type="debit",
                 wallet_id=wallet_id,
                 reference=f"{tag}_{number:08d}",
-                amount=1 + number % 900,
-                description="10 SMS messages sent",
+                amount=debit_amount(number),
+                description=DESCRIPTION,
             ),
         )
 

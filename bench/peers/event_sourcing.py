@@ -26,9 +26,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
+from bench.load import DESCRIPTION, FUNDS
 from bench.peers.workload import (
-    DESCRIPTION,
-    FUNDS,
     Pace,
     Tally,
     debit,

@@ -15,9 +15,8 @@ from typing import Any
 import asyncpg
 import uvloop
 
+from bench.load import DESCRIPTION, FUNDS
 from bench.peers.workload import (
-    DESCRIPTION,
-    FUNDS,
     Pace,
     Tally,
     debit,

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
-FUNDS = 10**12
-"""What every account holds before the first debit."""
-DESCRIPTION = "10 SMS messages sent"
+from bench.load import FUNDS, debit_amount
+
 _LATENCY_US_MAX = 60_000_000
 
 
@@ -23,7 +22,7 @@ class Debit(NamedTuple):
 
 def debit(number: int, accounts: int) -> Debit:
     """The debit of this number."""
-    return Debit(number % accounts, 1 + number % 900, f"peer_{number:08d}")
+    return Debit(number % accounts, debit_amount(number), f"peer_{number:08d}")
 
 
 class Pace:
