@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from engine.log import StoredEntry
 from schemas.instants import to_text
 
 RECORD_OVERHEAD_BYTES = 400
 """At most what a record's key, headers and framing take besides the entry."""
+
+_POSITION_MAX: Final = 2**63 - 1
 
 TRACEPARENT: Final = "traceparent"
 """The one header that may follow an entry's own: of the trace in which it was published."""
@@ -33,6 +35,24 @@ class _Last(Struct):
 
 
 _last_decoder = msgspec.json.Decoder(_Last)
+
+
+class PublishedPlace(Struct, frozen=True, gc=False):
+    """Where an entry says that it stands in the log."""
+
+    shard: Annotated[int, Meta(ge=0)]
+    position: Annotated[int, Meta(ge=0, le=_POSITION_MAX)]
+
+
+_place_decoder = msgspec.json.Decoder(PublishedPlace)
+
+
+def published_place(value: bytes | None) -> PublishedPlace | None:
+    """The place of the entry that a record's value is; None if it is no entry."""
+    try:
+        return _place_decoder.decode(value or b"")
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def event_record(entry: StoredEntry) -> EventRecord:

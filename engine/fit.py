@@ -3,10 +3,9 @@
 import logging
 
 import asyncpg
-import msgspec
-from msgspec import Struct
 
 from engine.errors import PartitionsChangedError, SetupError, ShardHaltedError
+from engine.events_topic import published_place
 from engine.inspection import TopicInspector
 from engine.intake import Record, record_digest
 from engine.log import ShardLog, ShardRow
@@ -109,14 +108,6 @@ def _check_topics(settings: Settings, topics: dict[str, TopicDescription]) -> in
     return commands.partitions
 
 
-class _PublishedPlace(Struct):
-    shard: int
-    position: int
-
-
-_place_decoder = msgspec.json.Decoder(_PublishedPlace)
-
-
 async def check_shard(
     settings: Settings, inspector: TopicInspector, log: ShardLog, row: ShardRow
 ) -> None:
@@ -165,7 +156,7 @@ async def _check_events(
                 row.published,
             )
         return
-    place = _place(record)
+    place = published_place(record.value)
     if place is None:
         raise ShardHaltedError(
             "events_topic_foreign",
@@ -179,19 +170,12 @@ async def _check_events(
     ahead = await inspector.find_since(
         topic, row.shard, row.last_at, lambda each: _is_ahead(each, row)
     )
-    if ahead is not None and (place := _place(ahead)) is not None:
+    if ahead is not None and (place := published_place(ahead.value)) is not None:
         raise _lost_history(topic, row, place.position)
 
 
-def _place(record: Record) -> _PublishedPlace | None:
-    try:
-        return _place_decoder.decode(record.value or b"")
-    except msgspec.DecodeError:
-        return None
-
-
 def _is_ahead(record: Record, row: ShardRow) -> bool:
-    place = _place(record)
+    place = published_place(record.value)
     return place is not None and place.shard == row.shard and place.position >= row.position
 
 

@@ -208,7 +208,7 @@ def read_entry(shard: int, data: bytes) -> Entry:
     """Decode an entry of the log; raises EntryUnreadableError if this release can't."""
     try:
         return decode_entry(data)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except msgspec.DecodeError as error:
         raise EntryUnreadableError(
             f"shard {shard} holds an entry that this release can't read ({error}): it was"
             " written by a newer release, or changed; `wallet verify` names it"

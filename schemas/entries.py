@@ -46,5 +46,8 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(data: bytes) -> Entry:
-    """Read an entry; raises msgspec.ValidationError if a newer release wrote it."""
-    return _decoder.decode(data)
+    """Read an entry; raises msgspec.DecodeError for what is none, or a newer release's."""
+    try:
+        return _decoder.decode(data)
+    except RecursionError as error:
+        raise msgspec.DecodeError(str(error)) from None

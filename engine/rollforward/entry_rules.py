@@ -36,7 +36,7 @@ class EntryRules:
         """The entry of a record; raises EntryRefusedError with what is wrong about it."""
         try:
             entry = decode_entry(published.data)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        except msgspec.DecodeError as error:
             raise self._refused(
                 published,
                 f"can't be read ({error}); if a newer release wrote it, roll forward with that one",

@@ -7,9 +7,9 @@ for: publishing is at least once, and after an error goes on from the last ackno
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 from msgspec import Struct
 
+from engine.events_topic import published_place
 from engine.rollforward.errors import EntryRefusedError
 
 
@@ -35,14 +35,6 @@ class Page(Struct, frozen=True):
 
     following: list[Published]
     repeated: list[Published]
-
-
-class _Place(Struct, gc=False):
-    shard: int
-    position: int
-
-
-_places = msgspec.json.Decoder(_Place)
 
 
 class Succession:
@@ -77,15 +69,11 @@ class Succession:
         return Page(following, repeated)
 
     def _read(self, record: PublishedRecord) -> Published:
-        data = record.value or b""
-        try:
-            place = _places.decode(data)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            place = None
-        if place is None or place.shard != self._shard or place.position < 0:
+        place = published_place(record.value)
+        if record.value is None or place is None or place.shard != self._shard:
             raise EntryRefusedError(
                 f"{self._topic}, partition {self._shard}, offset {record.offset} is no entry of"
                 f" shard {self._shard}: somebody else writes to this topic, or WALLET_EVENTS_TOPIC"
                 " or WALLET_KAFKA_BOOTSTRAP names another one."
             )
-        return Published(place.position, record.offset, record.key, data)
+        return Published(place.position, record.offset, record.key, record.value)

@@ -107,7 +107,7 @@ class Suffix:
     def _remedy(self, ahead: Published) -> str:
         try:
             since = f" (one at {to_text(decode_entry(ahead.data).occurred_at)} or later)"
-        except (msgspec.DecodeError, ValueError, RecursionError):
+        except msgspec.DecodeError:
             since = ""
         return (
             f"Restore the database to a later point{since}, or bring the records back from a"

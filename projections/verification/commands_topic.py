@@ -243,7 +243,7 @@ async def _read_outcomes(connection: Connection, shard: ShardProof) -> AsyncIter
         for row in rows:
             try:
                 outcome = _outcomes.decode(row["data"])
-            except (msgspec.DecodeError, ValueError):
+            except (msgspec.DecodeError, RecursionError):
                 # reported where the columns are compared
                 continue
             if outcome.last and outcome.offset is not None:

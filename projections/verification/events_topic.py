@@ -7,12 +7,10 @@ it, and wait on what is above, for it is sent again.
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-import msgspec
 from aiokafka import ConsumerRecord
 from asyncpg import Connection, Record
-from msgspec import Struct
 
-from engine.events_topic import TRACEPARENT, EventRecord, cloud_event_headers
+from engine.events_topic import TRACEPARENT, EventRecord, cloud_event_headers, published_place
 from engine.replay import read_shard
 from projections.verification.findings import Findings
 from projections.verification.queries import QUERIES
@@ -21,14 +19,6 @@ from projections.verification.topic_partition import PartitionReader
 
 _CHECK: Final = "events_topic"
 _PAGE_ENTRIES: Final = 2_000
-
-
-class _Place(Struct, gc=False):
-    shard: int
-    position: int
-
-
-_places = msgspec.json.Decoder(_Place)
 
 
 class EventsTopicCheck:
@@ -87,10 +77,7 @@ class EventsTopicCheck:
                 yield row
 
     def _position(self, record: ConsumerRecord) -> int | None:
-        try:
-            place = _places.decode(record.value or b"")
-        except (msgspec.DecodeError, ValueError):
-            place = None
+        place = published_place(record.value)
         if place is None or place.shard != self._shard:
             self._report("the record is no entry of this shard", offset=record.offset)
             return None

@@ -268,6 +268,6 @@ def _check_generations(at: ShardPass, sources: Sequence[Source]) -> None:
 def _original(row: Record) -> Original:
     try:
         digest = _outcomes.decode(row["data"]).body_digest
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, RecursionError):
         digest = None
     return Original(row["position"], digest)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from engine.events_topic import (
     RECORD_OVERHEAD_BYTES,
     EventRecord,
+    PublishedPlace,
     cloud_event_headers,
     event_record,
+    published_place,
     whole_commands,
 )
 from engine.log import StoredEntry
@@ -47,6 +50,30 @@ def test_batches_hold_all_complete_commands_in_order(
 def test_what_comes_after_the_last_complete_command_waits() -> None:
     assert whole_commands([entry(0, last=False)], 1_000) == []
     assert whole_commands([entry(0), entry(1, last=False)], 1_000) == [[entry(0)]]
+
+
+def test_an_entry_says_where_it_stands() -> None:
+    largest = 2**63 - 1
+    value = b'{"shard":3,"position":%d,"added_later":[{}]}' % largest
+    assert published_place(value) == PublishedPlace(3, largest)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"hello",
+        b"{}",
+        b'{"shard":-1,"position":2}',
+        b'{"shard":0,"position":-1}',
+        b'{"shard":0,"position":9223372036854775808}',
+        b'{"shard":0,"position":2,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=range(8),
+)
+def test_what_is_no_entry_has_no_place(value: bytes | None) -> None:
+    assert published_place(value) is None
 
 
 def test_headers_are_cloud_events_in_binary_mode() -> None:

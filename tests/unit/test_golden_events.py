@@ -54,6 +54,16 @@ def test_fields_of_a_newer_release_are_passed_over(path: Path) -> None:
     assert decode_entry(json.dumps(document).encode()) == decode_entry(_bytes(path))
 
 
+def test_what_nests_too_deeply_is_refused_as_anything_that_is_no_entry() -> None:
+    nested = b"[" * 100_000 + b"]" * 100_000
+    for data in (
+        nested,
+        PATHS[0].read_bytes().replace(b'"event":{', b'"event":{"x":' + nested + b","),
+    ):
+        with pytest.raises(msgspec.DecodeError):
+            decode_entry(data)
+
+
 @golden
 def test_an_event_of_a_newer_release_is_refused(path: Path) -> None:
     document = json.loads(_bytes(path))
