@@ -306,9 +306,11 @@ class Lease:
 
     async def _decide_due(self) -> None:
         self._due = False
-        due = await self._log.read_due(self._now(), self._due_max)
+        # one reading of the clock: it may be set back before the other, and nothing expires then
+        now = self._now()
+        due = await self._log.read_due(now, self._due_max)
         states = await self._states(wallet_id for _, wallet_id in due)
-        deciding = self._deciding(states, {}, {})
+        deciding = self._deciding(states, {}, {}, now=now)
         expired = set()
         for wallet_id in states:
             if deciding.entries >= ENTRIES_MAX:
@@ -352,12 +354,13 @@ class Lease:
         recorded: dict[bytes, bytes],
         in_flight: dict[bytes, bytes],
         *,
+        now: datetime | None = None,
         repeats_known: bool = True,
     ) -> Deciding:
         return Deciding(
             self.shard,
             self._tip,
-            self._now(),
+            self._now() if now is None else now,
             states=states,
             recorded=recorded,
             in_flight=in_flight,

@@ -15,6 +15,7 @@ from tests.support.payloads import create, credit, debit, payload, topup
 
 W = "wal_a1"
 GONE = "SELECT count(*) = 0 FROM due"
+CREDIT_IS_OVER = GONE + " HAVING EXISTS (SELECT FROM log WHERE type = 'credited')"
 
 
 def soon(seconds: float = 1.0) -> str:
@@ -41,6 +42,26 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> Timers:
 
 async def until_due(running: Service) -> None:
     await running.until("SELECT max(at) <= clock_timestamp() FROM due")
+
+
+async def test_a_clock_set_back_while_timers_are_read_loses_none(
+    running: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = timedelta(seconds=0.8)
+    working = ShardLog.read_due
+
+    async def read_due(log: ShardLog, *arguments: Any) -> Any:
+        nonlocal ahead
+        due = await working(log, *arguments)
+        if due:
+            ahead = timedelta(0)
+        return due
+
+    monkeypatch.setattr(ShardLog, "read_due", read_due)
+    async with running.engine(clock=lambda: datetime.now(UTC) + ahead):
+        await running.send_commands(create(W), credit(W, "c", 5, expires_at=soon(2)), wallet_id=W)
+        await running.until(CREDIT_IS_OVER)
+    assert [type(entry.event) for entry in await running.entries()][2:] == [Expired]
 
 
 async def test_what_has_expired_is_told_and_the_offset_stays(running: Service) -> None:
