@@ -177,17 +177,22 @@ class SimulatedConnection:
         while session.is_busy:
             # what was given up is still being finished
             await self._answer(session.when_free(), deadline)
+        self._check_session()
         answer = (
             session.submit(statement, args) if isinstance(statement, Known) else statement.run()
         )
         if isinstance(answer, asyncio.Future):
             answer = await self._answer(answer, deadline)
-        if session.ended:
-            self.sever()
-            raise lost()
+        self._check_session()
         if seconds := database.trouble.reply(what):
             await self._travel(seconds, deadline)
         return answer
+
+    def _check_session(self) -> None:
+        """The server may have let go while the client was not looking."""
+        if self._session.ended:
+            self.sever()
+            raise lost()
 
     def _understand(self, query: str) -> "Known | _Control":
         what = _CONTROL.get(query.rstrip(";").split(" ")[0])
