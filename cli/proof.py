@@ -8,7 +8,7 @@ import msgspec
 from cli.output import print_json, print_table, say
 from projections.verification import CheckResult, Finding, MoneyLine, Proof
 from schemas.instants import to_text
-from schemas.money import MINOR_UNIT_DIGITS, format_amount
+from schemas.money import format_decimal
 
 _SHOWN_MAX: Final = 5
 
@@ -66,15 +66,9 @@ def _book(line: MoneyLine) -> tuple[object, ...]:
     )
     return (
         line.currency,
-        *(_amount(amount, line.currency) for amount in amounts),
+        *(format_decimal(amount, line.currency) for amount in amounts),
         "PASS" if line.balances == line.expected else "FAIL",
     )
-
-
-def _amount(amount: int, currency: str) -> str:
-    if currency not in MINOR_UNIT_DIGITS:
-        return str(amount)
-    return format_amount(amount, currency).removesuffix(f" {currency}")
 
 
 def _print_shards(proof: Proof) -> None:

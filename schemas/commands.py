@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.ids import CustomerId, Environment, MerchantId, WalletId
-from schemas.instants import Instant
+from schemas.instants import Instant, to_text
 from schemas.money import AMOUNT_MAX, Amount, Currency, is_currency
 
 PAYLOAD_BYTES_MAX: Final = 96 * 1024
@@ -214,7 +214,7 @@ def _check_no_nul(value: object) -> None:
 def encode_hook(value: object) -> str:
     """How a command's Instant is written in JSON."""
     if isinstance(value, Instant):
-        return value.isoformat().replace("+00:00", "Z")
+        return to_text(value)
     raise NotImplementedError(f"{type(value).__name__} has no place in a command")
 
 

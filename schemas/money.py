@@ -45,10 +45,15 @@ def format_amount(amount: int, currency: str) -> str:
 
     In minor units where ISO 4217 has the code no more: wallets outlive currencies.
     """
-    digits = MINOR_UNIT_DIGITS.get(currency)
-    if digits is None:
+    if not is_currency(currency):
         return f"{amount:,} minor units of {currency}"
+    return f"{format_decimal(amount, currency)} {currency}"
+
+
+def format_decimal(amount: int, currency: str) -> str:
+    """The number alone: `1,145.00`. In minor units where ISO 4217 does not have the code."""
+    digits = MINOR_UNIT_DIGITS.get(currency, 0)
     sign = "-" if amount < 0 else ""
     whole, fraction = divmod(abs(amount), 10**digits)
     decimals = f".{fraction:0{digits}d}" if digits else ""
-    return f"{sign}{whole:,}{decimals} {currency}"
+    return f"{sign}{whole:,}{decimals}"

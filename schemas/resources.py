@@ -12,7 +12,7 @@ import msgspec
 from babel.numbers import get_currency_symbol
 from msgspec import UNSET, Struct, UnsetType
 
-from schemas.money import MINOR_UNIT_DIGITS
+from schemas.money import format_amount, format_decimal, is_currency
 
 WalletStatus = Literal["active", "frozen", "closed"]
 TransactionType = Literal["topup", "debit", "credit", "expiry", "write_off"]
@@ -103,11 +103,10 @@ def format_balance(amount: int, currency: str) -> str:
 
     The symbol is CLDR's. The digits are ISO 4217's, for CLDR drops some that are money.
     """
-    digits = MINOR_UNIT_DIGITS[currency]
+    if not is_currency(currency):
+        return format_amount(amount, currency)
     sign = "-" if amount < 0 else ""
-    whole, fraction = divmod(abs(amount), 10**digits)
-    decimals = f".{fraction:0{digits}d}" if digits else ""
-    return f"{sign}{_symbol(currency)}{whole:,}{decimals}"
+    return f"{sign}{_symbol(currency)}{format_decimal(abs(amount), currency)}"
 
 
 @cache

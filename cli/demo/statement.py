@@ -7,7 +7,7 @@ import msgspec
 
 from cli.demo.client import MerchantClient
 from cli.output import print_table, say
-from schemas.money import format_amount
+from schemas.money import format_decimal
 
 _PAGE: Final = 100
 _LINES_MAX: Final = 24
@@ -55,8 +55,8 @@ def _line(move: dict[str, Any], currency: str) -> tuple[str, ...]:
     return (
         f"  {when:%d %b %H:%M:%S}",
         _what(move),
-        sign + _amount(move["amount"], currency),
-        _amount(move["balance_after"], currency),
+        sign + format_decimal(move["amount"], currency),
+        format_decimal(move["balance_after"], currency),
     )
 
 
@@ -68,7 +68,3 @@ def _what(move: dict[str, Any]) -> str:
     ends = move.get("expires_at")
     until = f" (until {datetime.fromisoformat(ends):%d %b %Y %H:%M:%S})" if ends else ""
     return f"{move['description'] or move['type']}{until}"
-
-
-def _amount(amount: int, currency: str) -> str:
-    return format_amount(amount, currency).removesuffix(f" {currency}")

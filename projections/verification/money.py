@@ -13,7 +13,7 @@ from engine.wallet import Wallet
 from projections.verification.findings import Findings
 from schemas.entries import Entry
 from schemas.events import Credited, Debited, Expired, ToppedUp, WrittenOff
-from schemas.money import MINOR_UNIT_DIGITS, format_amount
+from schemas.money import format_amount
 
 
 class MoneyLine(Struct, kw_only=True):
@@ -111,14 +111,7 @@ def check_books(findings: Findings, shard: int, lines: list[MoneyLine]) -> None:
         if line.balances != line.expected:
             findings.report(
                 "money",
-                f"the balances are {_amount(line.balances, line.currency)}, and what came in "
-                f"less what went is {_amount(line.expected, line.currency)}",
+                f"the balances are {format_amount(line.balances, line.currency)}, and what came in "
+                f"less what went is {format_amount(line.expected, line.currency)}",
                 shard=shard,
             )
-
-
-def _amount(amount: int, currency: str) -> str:
-    # an entry that was tampered with can name any currency
-    if currency not in MINOR_UNIT_DIGITS:
-        return f"{amount} {currency}"
-    return format_amount(amount, currency)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -5,7 +6,13 @@ import msgspec
 import pytest
 from babel.numbers import get_currency_precision, get_currency_symbol
 
-from schemas.money import AMOUNT_MAX, MINOR_UNIT_DIGITS, is_currency
+from schemas.money import (
+    AMOUNT_MAX,
+    MINOR_UNIT_DIGITS,
+    format_amount,
+    format_decimal,
+    is_currency,
+)
 from schemas.resources import ResourceList, Transaction, Wallet, format_balance
 
 AMOUNTS = [0, 1, 9, 10, 99, 100, 999, 1_000, 99_999, 123_456_789, AMOUNT_MAX]
@@ -67,6 +74,13 @@ def test_what_has_no_minor_unit_is_no_currency_of_a_wallet(code: str) -> None:
 )
 def test_balances_look_as_people_write_them(amount: int, currency: str, text: str) -> None:
     assert format_balance(amount, currency) == text
+
+
+@pytest.mark.parametrize("format_", [format_amount, format_balance])
+def test_a_wallet_outlives_its_currency(format_: Callable[[int, str], str]) -> None:
+    assert not is_currency("HRK")
+    assert format_(-12_345, "HRK") == "-12,345 minor units of HRK"
+    assert format_decimal(-12_345, "HRK") == "-12,345"
 
 
 def test_a_wallet_is_the_documented_json() -> None:
