@@ -12,6 +12,7 @@ from api.docs.pages import page_routes
 from api.draining import Draining
 from api.failures import exception_handlers
 from api.health import Readiness, healthz, readyz
+from api.lingering import Lingering
 from api.observation import NOBODY, Observer
 from api.operations import OPERATIONS
 from api.options import with_options
@@ -60,4 +61,4 @@ def create_app(
         logging_config=None,
     )
     router = Router((endpoint.route for endpoint in endpoints), otherwise=framework)
-    return AccessLog(router, proxies, draining, observer)
+    return Lingering(AccessLog(router, proxies, draining, observer))

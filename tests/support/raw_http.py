@@ -38,7 +38,7 @@ class RawApi:
             if end:
                 writer.write_eof()
             async with asyncio.timeout(30):
-                return await _read(reader)
+                return await read_answer(reader)
         except ConnectionError:
             return None
         finally:
@@ -63,7 +63,8 @@ def token(client_id: str, secret: str) -> str:
     return base64.b64encode(f"{client_id}:{secret}".encode()).decode()
 
 
-async def _read(reader: asyncio.StreamReader) -> RawAnswer | None:
+async def read_answer(reader: asyncio.StreamReader) -> RawAnswer | None:
+    """The next answer on the connection; None if it ends without one."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
