@@ -62,13 +62,13 @@ def parse_duration(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def parse_place(text: str) -> tuple[int, int]:
-    """Shard and offset of `SHARD:OFFSET`."""
-    shard, colon, offset = text.partition(":")
-    if not (colon and _is_size(shard) and _is_size(offset)):
-        raise UsageMistakeError(f"{text!r} is not SHARD:OFFSET, such as 3:1042")
-    return int(shard), int(offset)
+def parse_place(text: str, of: str = "OFFSET") -> tuple[int, int]:
+    """The two numbers of `SHARD:OFFSET`, or of another place in a shard."""
+    shard, colon, number = text.partition(":")
+    if not (colon and _is_size(shard, 9) and _is_size(number, 18)):
+        raise UsageMistakeError(f"{text!r} is not SHARD:{of}, such as 3:1042")
+    return int(shard), int(number)
 
 
-def _is_size(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
+def _is_size(text: str, digits_max: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= digits_max

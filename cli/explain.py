@@ -7,8 +7,13 @@ import msgspec
 import typer
 
 from audit.explanation import Explanation, public_id
-from audit.explanation.reading import explain_transaction, explain_wallet_now
-from cli.arguments import JsonOption, check_wallet_id
+from audit.explanation.reading import (
+    explain_place,
+    explain_reference,
+    explain_transaction,
+    explain_wallet_now,
+)
+from cli.arguments import JsonOption, check_wallet_id, parse_place
 from cli.database import connected
 from cli.errors import UsageMistakeError
 from cli.output import print_json, print_table, say
@@ -18,11 +23,20 @@ from schemas.events import TAGS, CommandRejected
 from schemas.money import format_amount
 
 SubjectArgument = Annotated[
-    str, typer.Argument(metavar="TRANSACTION|WALLET", help="A transaction's id, or a wallet's.")
+    str,
+    typer.Argument(
+        metavar="TRANSACTION|SHARD:POSITION|WALLET", help="An entry of the log, or a wallet."
+    ),
+]
+ReferenceOption = Annotated[
+    str | None,
+    typer.Option("--reference", metavar="TEXT", help="With WALLET: its command of this name."),
 ]
 
 
-def explain(subject: SubjectArgument, json: JsonOption = False) -> None:
+def explain(
+    subject: SubjectArgument, reference: ReferenceOption = None, json: JsonOption = False
+) -> None:
     """Say why, from the fewest entries of the log that it follows from.
 
     Of a debit: which lots paid, and where the money in each came from. Of a
@@ -30,33 +44,53 @@ def explain(subject: SubjectArgument, json: JsonOption = False) -> None:
     a credit or top-up: what became of it. Of a wallet: what makes up its balance,
     and why its last refused command was refused.
 
+    A command is named by its transaction's id, by its place in the log, or by its
+    wallet and its reference, which is what a caller has whom the API refused.
+
     Each reason names the entries that it follows from, as SHARD:POSITION. Without
     any one of them it would not follow, and no others are shown. With --json the
     chain holds the entries as they stand in the log.
 
     For example:
       wallet explain wal_a1b2c3
+      wallet explain wal_a1b2c3 --reference sms_batch_8821
       wallet explain txn_00030236d42ad7bcfe124eb8046bf9c54c4b
+      wallet explain 3:1042
       wallet explain wal_a1b2c3 --json | jq .last_refusal.reasons
     """
-    if subject.startswith("txn_"):
-        explanation = asyncio.run(_transaction(subject))
-        if json:
-            print_json(_built(explanation))
-        else:
-            _print(explanation)
-        return
-    if not subject.startswith("wal_"):
-        raise UsageMistakeError(
-            f"{subject!r} is neither a transaction, txn_…, nor a wallet, wal_…"
-        )
-    check_wallet_id(subject)
-    asyncio.run(_wallet(subject, json=json))
+    if subject.startswith("wal_"):
+        check_wallet_id(subject)
+        if reference is None:
+            asyncio.run(_wallet(subject, json=json))
+            return
+    elif reference is not None:
+        raise UsageMistakeError("--reference: it is one of a wallet, so name that one, wal_…")
+    explanation = asyncio.run(_entry(subject, reference))
+    if json:
+        print_json(_built(explanation))
+    else:
+        _print(explanation)
 
 
-async def _transaction(transaction_id: str) -> Explanation:
+async def _entry(subject: str, reference: str | None) -> Explanation:
+    place = None
+    if reference is None and not subject.startswith("txn_"):
+        place = _place(subject)
     async with connected(load_settings()) as connection:
-        return await explain_transaction(connection, transaction_id)
+        if reference is not None:
+            return await explain_reference(connection, subject, reference)
+        if place is not None:
+            return await explain_place(connection, *place)
+        return await explain_transaction(connection, subject)
+
+
+def _place(subject: str) -> tuple[int, int]:
+    if ":" not in subject:
+        raise UsageMistakeError(
+            f"{subject!r} is neither a transaction, txn_…, nor an entry's SHARD:POSITION, nor a "
+            "wallet, wal_…"
+        )
+    return parse_place(subject, "POSITION")
 
 
 async def _wallet(wallet_id: str, *, json: bool) -> None:

@@ -14,6 +14,7 @@ from cli.output import flush, note, print_raw, say
 from engine.notifier import CHANNEL
 from engine.replay import find_shard, read_shard, read_wallet, shard_sizes
 from engine.settings import load_settings
+from schemas.ids import transaction_id
 from schemas.instants import to_text
 
 # a notice can be lost, so the log is looked at without one as well
@@ -44,7 +45,8 @@ def log(
 
     Every outcome is an entry, rejections included. With --json each line is the
     entry's own bytes, which are those on the events topic and under the Merkle
-    tree's hash.
+    tree's hash. Otherwise its place and its transaction's id stand before it, which
+    `wallet explain` takes.
 
     For example:
       wallet log wal_a1b2c3
@@ -143,5 +145,6 @@ def _print_row(shard: int, row: Record, *, json: bool) -> None:
     version = "" if row["version"] is None else f" v{row['version']}"
     say(
         f"{shard}:{row['position']}  {to_text(row['occurred_at'])}  {row['wallet_id']}{version}"
-        f"  {row['type']}  {row['data'].decode()}"
+        f"  {row['type']}  {transaction_id(shard, row['command_id'].hex())}"
+        f"  {row['data'].decode()}"
     )

@@ -99,9 +99,72 @@ async def test_a_wallet_that_was_only_asked_for(migrated, history):
     assert "wallet_not_found" in done.document["last_refusal"]["conclusion"]
 
 
+@pytest.mark.parametrize("nth", [0, 1, 2])
+async def test_a_refusal_is_found_by_its_place_and_by_its_reference(migrated, history, nth):
+    """The API tells callers no transaction id of what it refused, and they know their reference."""
+    refusals = [entry for entry in history.entries if isinstance(entry.event, CommandRejected)]
+    entry = refusals[nth]
+    place = f"{entry.shard}:{entry.position}"
+    by_id = await run(migrated, "explain", id_of(history, CommandRejected, nth), "--json")
+    by_place = await run(migrated, "explain", place, "--json")
+
+    assert by_id.status == by_place.status == 0, by_place.err
+    assert by_id.document["chain"][-1]["entry"]["position"] == entry.position
+    assert by_place.document == by_id.document
+    if entry.event.code != "reference_conflict":
+        reference = entry.event.command.reference
+        named = await run(migrated, "explain", entry.wallet_id, "--reference", reference, "--json")
+        assert named.document == by_id.document
+
+
+async def test_the_reference_of_a_conflict_is_that_of_the_first_command(migrated, history):
+    done = await run(migrated, "explain", WALLET, "--reference", "sms3", "--json")
+
+    assert done.status == 0, done.err
+    assert "insufficient_funds" in done.document["conclusion"]
+
+
+async def test_what_the_log_prints_names_what_explain_takes(migrated, history):
+    done = await run(migrated, "log", WALLET)
+
+    assert done.status == 0, done.err
+    lines = done.out.splitlines()
+    assert len(lines) == len([entry for entry in history.entries if entry.wallet_id == WALLET])
+    for line in lines[-2:]:
+        place, transaction = line.split()[0], next(p for p in line.split() if p[:4] == "txn_")
+        by_place = await run(migrated, "explain", place, "--json")
+        assert by_place.document["subject"] == transaction
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ((WALLET, "--reference", "never"), 1),
+        (("wal_unknown", "--reference", "sms"), 1),
+        (("0:0", "--reference", "sms"), 2),
+        (("txn_" + "0" * 36, "--reference", "sms"), 2),
+    ],
+)
+async def test_a_reference_needs_its_wallet_and_an_outcome(migrated, history, arguments, status):
+    done = await run(migrated, "explain", *arguments)
+
+    assert (done.status, done.out, len(done.err.splitlines())) == (status, "", 1)
+
+
 @pytest.mark.parametrize(
     ("subject", "status"),
-    [("wal_unknown", 1), ("txn_" + "0" * 36, 1), ("txn_0", 1), ("nonsense", 2), ("wal_?", 2)],
+    [
+        ("0:9999", 1),
+        ("7:0", 1),
+        ("0:", 2),
+        ("0:-1", 2),
+        ("9999999999:0", 2),
+        ("wal_unknown", 1),
+        ("txn_" + "0" * 36, 1),
+        ("txn_0", 1),
+        ("nonsense", 2),
+        ("wal_?", 2),
+    ],
 )
 async def test_what_there_is_not_is_one_line(migrated, history, subject, status):
     done = await run(migrated, "explain", subject)
