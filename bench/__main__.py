@@ -1,171 +1,189 @@
-"""Measure commands per second, each figure beside its ceiling in the same run.
+"""Measure the service, each figure beside its ceiling in the same run.
 
-python -m bench [--commands N] [--runs N] [--engines N] [--json FILE]
+The embedded stack is started with durable settings, and on it the processes that users run. The
+figures are measured one after the other, three times each; what several of them are compared with
+is measured once in each run.
 """
 
 import argparse
 import asyncio
-import statistics
+import logging
+import os
+import signal
 import sys
-import tempfile
-import time
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
-from bench.ceiling import read_rows, rows_per_second
-from bench.load import debits, fill, opening, wallet_ids
+from bench.baseline import COMMITTED, LOSS_MAX, losses, read_baseline, write_baseline
+from bench.errors import BenchError
+from bench.figure import Figure
+from bench.figures import FIGURES
+from bench.machine import describe_machine, describe_versions, durable_settings
+from bench.progress import Progress
 from bench.results import write_json
-from cli.stack import Stack
-from engine.migrate import migrate
-from engine.settings import Settings
-from engine.topics import create_topics
+from bench.session import Bench, Run
+from bench.sizes import FULL, QUICK
+from bench.table import Measured, as_document, median_ratio, print_table, quantity
+from cli.errors import CommandError
+from cli.stack import StackError
 
-Results = dict[str, list[dict[str, float]]]
-
-BATCH_ROWS = 4_000
-CONNECTIONS = (1, 2, 4)
-_ENGINE = [sys.executable, "-m", "cli.main", "engine"]
-
-
-async def progress(database: asyncpg.Connection) -> tuple[int, int]:
-    """(commands decided, entries committed) over all shards."""
-    row = await database.fetchrow(
-        "SELECT sum(next_offset)::bigint, sum(position)::bigint FROM shards"
-    )
-    assert row is not None
-    return row[0] or 0, row[1] or 0
+EXIT_INTERRUPTED = 130
+_TOLD = (
+    *(BenchError, StackError, CommandError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError),
+)
 
 
-async def published(topics: AIOKafkaConsumer, settings: Settings) -> int:
-    """How many entries stand on the events topic."""
-    places = [
-        TopicPartition(settings.events_topic, number) for number in range(settings.partitions)
-    ]
-    return sum((await topics.end_offsets(places)).values())
-
-
-async def drain(
-    stack: Stack, settings: Settings, until: int, engines: int, run_name: str
-) -> float:
-    """Commands per second from the first commit seen to the last entry published."""
-    database = await asyncpg.connect(settings.database_url)
-    topics = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
-    await topics.start()
-    decided, _ = await progress(database)
-    before = decided
-    processes = [
-        stack.spawn(
-            f"{run_name}-{number}",
-            _ENGINE,
-            env={
-                "WALLET_COMMANDS_TOPIC": settings.commands_topic,
-                "WALLET_EVENTS_TOPIC": settings.events_topic,
-                "WALLET_DEAD_LETTERS_TOPIC": settings.dead_letters_topic,
-                "WALLET_GROUP": settings.group,
-                "WALLET_DATABASE_URL": settings.database_url,
-            },
+async def main(options: argparse.Namespace) -> int:
+    """Measures, prints, writes; the exit status."""
+    figures = [figure for figure in FIGURES if figure.name in options.figure]
+    baseline = read_baseline(options.baseline) if options.baseline else None
+    progress = Progress(figures, options.runs, options.scale)
+    sizes = (QUICK if options.quick else FULL).scaled(options.scale)
+    async with Bench.started(sizes, progress.say) as bench:
+        versions = await describe_versions(bench.stack)
+        settings = await durable_settings(bench.stack)
+        measured = await _measure(bench, figures, options.runs, progress)
+    print_table(figures, measured, _heading(options, versions))
+    if options.json:
+        write_json(
+            options.json,
+            options,
+            as_document(figures, measured),
+            versions=versions,
+            settings=settings,
+            sizes=vars(sizes),
         )
-        for number in range(engines)
-    ]
-    try:
-        while decided == before:
-            await asyncio.sleep(0.005)
-            decided, _ = await progress(database)
-        start, counted_from = time.perf_counter(), decided
-        entries = 0
-        while decided < until or await published(topics, settings) < entries:
-            await asyncio.sleep(0.01)
-            decided, entries = await progress(database)
-        finished = time.perf_counter()
-        if any(not process.running for process in processes):
-            raise RuntimeError(f"an engine died: {processes[0].log_tail(20)}")
-        return (until - counted_from) / (finished - start)
-    finally:
-        for process in processes:
-            await process.stop()
-        await topics.stop()
-        await database.close()
+    ratios = {name: median_ratio(runs) for name, runs in measured.items()}
+    if options.write_baseline:
+        write_baseline(COMMITTED, ratios)
+        print(f"\nThe ratios are the baseline now: {COMMITTED}")
+    return _compare(figures, ratios, baseline) if baseline is not None else 0
 
 
-async def measure(
-    stack: Stack, run: int, wallets: int, commands: int, engines: int
-) -> dict[str, float]:
-    tag = f"w{wallets}r{run}"
-    admin = await asyncpg.connect(stack.database_url)
-    await admin.execute(f"CREATE DATABASE bench_{tag}")
-    url = stack.database_url.rpartition("/")[0] + f"/bench_{tag}"
-    settings = Settings(
-        database_url=url,
-        kafka_bootstrap=stack.kafka_bootstrap,
-        commands_topic=f"{tag}.commands",
-        events_topic=f"{tag}.events",
-        dead_letters_topic=f"{tag}.dead-letters",
-        group=tag,
-    )
-    await migrate(url)
-    await create_topics(settings)
-    ids = wallet_ids(wallets)
-    sent = await fill(settings, opening(ids))
-    await drain(stack, settings, sent, 1, f"{tag}-open")
-    sent += await fill(settings, debits(ids, commands, tag))
-    rate = await drain(stack, settings, sent, engines, f"{tag}-debit")
-    batches = await read_rows(url, commands, BATCH_ROWS)
-    ceilings = {
-        connections: await rows_per_second(stack.database_url, batches, connections)
-        for connections in CONNECTIONS
-    }
-    await admin.execute(f"DROP DATABASE bench_{tag} WITH (FORCE)")
-    await admin.close()
-    best = max(ceilings, key=lambda connections: ceilings[connections])
-    return {
-        "commands_per_s": rate,
-        "ceiling_rows_per_s": ceilings[best],
-        "ceiling_connections": best,
-        "ratio": rate / ceilings[best],
-    }
+async def _measure(
+    bench: Bench, figures: Sequence[Figure], runs: int, progress: Progress
+) -> Measured:
+    measured: Measured = {figure.name: [] for figure in figures}
+    for number in range(runs):
+        run = Run(bench, number)
+        for figure in figures:
+            progress.begin(figure, number + 1, runs)
+            measurement = await figure.measure(run)
+            progress.end(figure)
+            measured[figure.name].append(measurement)
+            progress.say(
+                f"{figure.name}: {quantity(measurement.value, figure.unit)} beside"
+                f" {quantity(measurement.ceiling, figure.ceiling_unit)}:"
+                f" {measurement.ratio:.2f}, the goal is {figure.goal}"
+                + (f"; {measurement.shortfall}" if measurement.shortfall else "")
+            )
+    return measured
 
 
-FIGURES = {"5,000 wallets": 5_000, "one wallet": 1}
-
-
-async def main(arguments: argparse.Namespace) -> Results:
-    results: Results = {}
-    with tempfile.TemporaryDirectory(prefix="wallet-bench-") as directory:
-        async with Stack(Path(directory)) as stack:
-            for name, wallets in FIGURES.items():
-                for run in range(arguments.runs):
-                    result = await measure(
-                        stack, run, wallets, arguments.commands, arguments.engines
-                    )
-                    results.setdefault(name, []).append(result)
-                    print(f"{name}, run {run + 1}: {describe(result)}", flush=True)
-    print(f"\n{'figure':16}{'commands/s':>14}{'ceiling rows/s':>18}{'ratio':>8}{'spread':>16}")
-    for name, runs in results.items():
-        ratios = [run["ratio"] for run in runs]
-        print(
-            f"{name:16}{statistics.median(run['commands_per_s'] for run in runs):>14,.0f}"
-            f"{statistics.median(run['ceiling_rows_per_s'] for run in runs):>18,.0f}"
-            f"{statistics.median(ratios):>8.2f}{f'{min(ratios):.2f}-{max(ratios):.2f}':>16}"
-        )
-    return results
-
-
-def describe(result: dict[str, float]) -> str:
+def _heading(options: argparse.Namespace, versions: dict[str, str]) -> str:
+    machine = describe_machine()
+    scale = "" if options.scale == 1 else f", SCALE {options.scale:g}: of no use but to try it"
     return (
-        f"{result['commands_per_s']:,.0f} commands/s, ceiling {result['ceiling_rows_per_s']:,.0f}"
-        f" rows/s by {result['ceiling_connections']:.0f} connections: {result['ratio']:.2f}"
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux"
+        f" {machine['kernel']}; Python {versions['python']}, PostgreSQL {versions['postgresql']},"
+        f" Kafka {versions['kafka']}\n{'quick, ' if options.quick else ''}medians of"
+        f" {options.runs} runs{scale}"
     )
+
+
+def _compare(
+    figures: Sequence[Figure], ratios: dict[str, float], baseline: dict[str, float]
+) -> int:
+    lost = losses(figures, ratios, baseline)
+    print()
+    for sentence in lost:
+        print(f"bench: {sentence}", file=sys.stderr)
+    if lost:
+        print(
+            "bench: measure again on a machine that does nothing else. If it is so, and meant to"
+            " be, renew the baseline: python -m bench --quick --write-baseline",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"No ratio is more than {LOSS_MAX:.0%} worse than the baseline's.")
+    return 0
+
+
+def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    names = [figure.name for figure in FIGURES]
+    parser.add_argument(
+        "--figure",
+        action="append",
+        choices=names,
+        metavar="NAME",
+        help=f"only this one; may be given again. One of {', '.join(names)}",
+    )
+    parser.add_argument("--runs", type=_positive, default=3, help="of each (%(default)s)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"only {', '.join(each.name for each in FIGURES if each.is_quick)}, on less, and"
+        " compare with the baseline",
+    )
+    parser.add_argument("--scale", type=float, default=1.0, help="of the workload, to try it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help=f"compare the ratios with these; with --quick {COMMITTED.name}",
+    )
+    parser.add_argument(
+        "--write-baseline", action="store_true", help="keep the ratios as the baseline instead"
+    )
+    options = parser.parse_args(arguments)
+    if options.write_baseline and (not options.quick or options.figure or options.scale != 1):
+        parser.error("--write-baseline takes --quick, all of its figures, and no --scale")
+    if options.baseline and not options.quick:
+        parser.error("--baseline takes --quick: ratios of other sizes are not the same")
+    if options.quick and not options.write_baseline and not options.baseline:
+        options.baseline = COMMITTED
+    if options.figure is None:
+        options.figure = [each.name for each in FIGURES if each.is_quick or not options.quick]
+    return options
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
+    """As an interrupt does, SIGTERM lets what was started be stopped."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def run() -> int:
+    """The exit status: 1 if a ratio is lost or something failed."""
+    options = _options()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it is new topics that it tells of
+    # the processes are to run as they do by default, whatever this shell has set
+    for name in [name for name in os.environ if name.startswith("WALLET_")]:
+        del os.environ[name]
+    try:
+        return asyncio.run(_until_terminated(main(options)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("\nbench: interrupted; everything that was started is stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except _TOLD as error:
+        print(f"bench: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--commands", type=int, default=200_000, help="debits per run")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--engines", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the results to this file as well")
-    options = parser.parse_args()
-    measured = asyncio.run(main(options))
-    if options.json:
-        write_json(options.json, options, measured)
+    sys.exit(run())

@@ -125,6 +125,7 @@ async def main(options: argparse.Namespace) -> list[dict[str, Any]]:
         started = time.perf_counter()
         root = await store_tiles(connection, options.entries)
         stored = await connection.fetchrow("SELECT count(*), sum(length(hashes)) FROM tiles")
+        assert stored is not None
         print(
             f"{stored[0]:,} tiles, {stored[1] / 1e6:,.0f} MB, root {root.hex()[:16]}…, in"
             f" {time.perf_counter() - started:.0f} s\n"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -16,11 +16,22 @@ SELECT $1, $2 + r.place - 1, r.wallet_id, r.version, r.command_id, r.type, r.occ
 """
 _SESSION = {"synchronous_commit": "on", "jit": "off"}
 
+_BATCH_ROWS = 4_000
+_CONNECTIONS = (1, 2, 4)
+
 Batch = tuple[int, int, list[Any]]
+"""Shard, first position, and the columns of the rows from there on."""
 
 
-async def read_rows(database_url: str, rows_max: int, batch_rows: int) -> dict[int, list[Batch]]:
-    """Rows of the log by shard, in batches ready to be inserted."""
+class Ceiling(NamedTuple):
+    """What the best number of connections brought."""
+
+    rows_per_s: float
+    connections: int
+
+
+async def read_batches(database_url: str, rows_max: int) -> dict[int, list[Batch]]:
+    """The last rows of the log by shard, in batches ready to be inserted."""
     connection = await asyncpg.connect(database_url)
     try:
         shards = [row[0] for row in await connection.fetch("SELECT shard FROM shards")]
@@ -35,18 +46,27 @@ async def read_rows(database_url: str, rows_max: int, batch_rows: int) -> dict[i
             rows.reverse()
             batches[shard] = [
                 (shard, start, [list(column) for column in zip(*part, strict=True)])
-                for start in range(0, len(rows), batch_rows)
-                if (part := rows[start : start + batch_rows])
+                for start in range(0, len(rows), _BATCH_ROWS)
+                if (part := rows[start : start + _BATCH_ROWS])
             ]
         return batches
     finally:
         await connection.close()
 
 
-async def rows_per_second(
+async def best_rows_per_second(server_url: str, batches: dict[int, list[Batch]]) -> Ceiling:
+    """The most that any number of connections inserts, each number alone into an empty log."""
+    return max(
+        [
+            Ceiling(await _rows_per_second(server_url, batches, connections), connections)
+            for connections in _CONNECTIONS
+        ]
+    )
+
+
+async def _rows_per_second(
     server_url: str, batches: dict[int, list[Batch]], connections: int
 ) -> float:
-    """How fast this many connections insert all batches into an empty log, alone."""
     name = f"ceiling_{connections}"
     admin = await asyncpg.connect(server_url)
     await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

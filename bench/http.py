@@ -21,28 +21,25 @@ from typing import Any, NamedTuple
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from pydantic import SecretStr
 
 from api.access.keys import create_key
-from api.install import install
 from api.secret_keys import SecretKeys
 from bench.connection import basic, connect, encode_request
-from bench.load import fill, opening, wallet_ids
+from bench.errors import BenchError
+from bench.load import opening, wallet_ids
 from bench.processor_time import processor_times
 from bench.raw_cost import raw_cost
 from bench.results import write_json
-from cli.processes import service_argv
+from bench.site import Site
+from bench.site import site as new_site
 from cli.readiness import Readiness
-from cli.stack import Stack
+from cli.stack import ManagedProcess, Stack
 from cli.stack.ports import free_port
 from engine.settings import Settings
-from engine.topics import create_topics
 
 RAW_TOPIC = "bench.raw-cost"
 GOAL = 4.0
-_SECRET = "a-secret-key-of-the-benchmark-alone"
 _REQUESTS_PER_SECOND = 1_000_000
-_SETTLE_S_MAX = 60
 _START_S_MAX = 30
 _PROBE_S = 0.05
 """Between two produces and commits beside the load."""
@@ -56,25 +53,23 @@ class Api(NamedTuple):
 
 
 class Service:
-    """What was started, and a key for it that no limit stands in the way of.
+    """Engine, projector and API on a site, and a key for it that no limit stands in the way of.
 
     `api` is where the API listens, and its process id. `authorization` is the header's value.
     """
 
-    def __init__(
-        self, stack: Stack, settings: Settings, port: int, authorization: str, pids: dict[str, int]
-    ) -> None:
-        self.settings = settings
+    def __init__(self, site: Site, api: Api, authorization: str, pids: dict[str, int]) -> None:
+        self.site = site
+        self.settings = site.settings
         self.authorization = authorization
-        self.api = Api(port, pids["api"])
-        self._stack = stack
+        self.api = api
         self._pids = pids
 
     async def another_api(self, checkout: Path) -> Api:
         """Start one more, of the code in another checkout."""
         port = free_port()
         env = _env(port) | {"PYTHONPATH": str(checkout)}
-        process = self._stack.spawn("another-api", service_argv("api"), env)
+        process = self.site.spawn("api", env)
         deadline = time.monotonic() + _START_S_MAX
         while not await _is_ready(port):
             if time.monotonic() > deadline:
@@ -89,7 +84,7 @@ class Service:
         """
         before = processor_times(self._pids)
         results = await self._load(*arguments)
-        await self.settle()
+        await self.site.settle()
         after = processor_times(self._pids)
         requests = sum(results["statuses"].values())
         results["processor_ms"] = {
@@ -106,59 +101,44 @@ class Service:
         )
         out, _ = await process.communicate(f"{self.authorization}\n".encode())
         if process.returncode:
-            raise RuntimeError(f"the load process ended with status {process.returncode}")
+            raise BenchError(f"the load process ended with status {process.returncode}")
         results: dict[str, Any] = json.loads(out)
         return results
-
-    async def settle(self, commands_min: int = 0) -> None:
-        """Wait until so many commands are decided, and published, and in the read models."""
-        database = await asyncpg.connect(self.settings.database_url)
-        try:
-            deadline = time.monotonic() + _SETTLE_S_MAX
-            while not await database.fetchval(_SETTLED, commands_min):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"not settled within {_SETTLE_S_MAX} s")
-                await asyncio.sleep(0.05)
-        finally:
-            await database.close()
-
-
-_SETTLED = """
-SELECT (SELECT sum(next_offset) >= $1 AND bool_and(published = position) FROM shards)
-   AND NOT EXISTS (SELECT FROM live_checkpoints WHERE position < log_position)
-"""
 
 
 @asynccontextmanager
 async def running_service(wallets: int) -> AsyncIterator[Service]:
-    """Everything started on a fresh directory, with this many funded wallets."""
+    """Everything started on a stack of its own, with this many funded wallets."""
     with tempfile.TemporaryDirectory(prefix="wallet-bench-") as directory:
-        async with Stack(Path(directory)) as stack:
-            port = free_port()
-            settings = Settings(
-                database_url=stack.database_url,
-                kafka_bootstrap=stack.kafka_bootstrap,
-                secret_keys=SecretStr(_SECRET),
-            )
-            await install(settings.database_url)
-            await create_topics(settings)
-            await _create_raw_topic(settings)
-            authorization = await _authorization(settings)
-            pids = await _start(stack, settings, port)
-            sent = await fill(settings, opening(wallet_ids(wallets)))
-            service = Service(stack, settings, port, authorization, pids)
-            await service.settle(sent)
+        async with (
+            Stack(Path(directory)) as stack,
+            new_site(stack, "http") as site,
+            serving(site, wallets) as service,
+        ):
             yield service
 
 
-async def _start(stack: Stack, settings: Settings, port: int) -> dict[str, int]:
-    """The process ids of the whole service, by name."""
-    async with Readiness(settings.database_url, f"http://127.0.0.1:{port}") as readiness:
-        names = ("engine", "projector", "api")
-        started = [stack.spawn(name, service_argv(name), _env(port)) for name in names]
+@asynccontextmanager
+async def serving(site: Site, wallets: int) -> AsyncIterator[Service]:
+    """The service on a new site, with this many funded wallets, until the block ends."""
+    await _create_raw_topic(site.settings)
+    authorization = await _authorization(site.settings)
+    port = free_port()
+    async with (
+        Readiness(site.settings.database_url, f"http://127.0.0.1:{port}") as readiness,
+        site.running("engine", "projector", "api", env=_env(port)) as started,
+    ):
         await readiness.wait(started)
-    processes = (*started, stack.kafka.process, stack.postgres.process)
-    return {process.name: process.pid for process in processes}
+        await site.fill(opening(wallet_ids(wallets)))
+        await site.settle()
+        yield Service(site, Api(port, started[-1].pid), authorization, _pids(site, started))
+
+
+def _pids(site: Site, started: list[ManagedProcess]) -> dict[str, int]:
+    """The process ids of the whole service, by name."""
+    servers = {"kafka": site.stack.kafka.process.pid, "postgres": site.stack.postgres.process.pid}
+    names = ("engine", "projector", "api")
+    return dict(zip(names, (process.pid for process in started), strict=True)) | servers
 
 
 async def _is_ready(port: int) -> bool:
@@ -175,11 +155,7 @@ async def _is_ready(port: int) -> bool:
 
 
 def _env(port: int) -> dict[str, str]:
-    return {
-        "WALLET_API_PORT": str(port),
-        "WALLET_API_DRAIN_MS": "0",
-        "WALLET_SECRET_KEYS": _SECRET,
-    }
+    return {"WALLET_API_PORT": str(port), "WALLET_API_DRAIN_MS": "0"}
 
 
 async def _create_raw_topic(settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """The commands that a benchmark sends, and how they get into the topic."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -18,7 +18,7 @@ def wallet_ids(count: int) -> list[str]:
     return [f"wal_bench{number:07d}" for number in range(count)]
 
 
-def opening(wallets: list[str]) -> Iterator[tuple[str, bytes]]:
+def opening(wallets: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Each wallet is created and funded."""
     for wallet_id in wallets:
         yield (
@@ -44,7 +44,7 @@ def debit_amount(number: int) -> int:
     return 1 + number % 900
 
 
-def debits(wallets: list[str], count: int, tag: str) -> Iterator[tuple[str, bytes]]:
+def debits(wallets: Sequence[str], count: int, tag: str) -> Iterator[tuple[str, bytes]]:
     """Debits that take turns over the wallets."""
     for number in range(count):
         wallet_id = wallets[number % len(wallets)]
@@ -64,7 +64,7 @@ def _encode(**fields: object) -> bytes:
     return msgspec.json.encode(fields)
 
 
-async def fill(settings: Settings, commands: Iterator[tuple[str, bytes]]) -> int:
+async def fill(settings: Settings, commands: Iterable[tuple[str, bytes]]) -> int:
     """Put the commands into their home partitions; how many there were."""
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap,

@@ -24,8 +24,6 @@ from bench.http import Api, Service, running_service
 from bench.load import wallet_ids
 from bench.results import write_json
 
-Costs = dict[str, dict[str, float]]
-
 
 class Requests:
     """Requests of each kind, no debit twice."""
@@ -81,7 +79,9 @@ async def send(connections: list[Connection], count: int, make: Callable[[], byt
     return statuses
 
 
-async def measure_round(api: Api, requests: Requests, arguments: argparse.Namespace) -> Costs:
+async def measure_round(
+    api: Api, requests: Requests, arguments: argparse.Namespace
+) -> dict[str, float]:
     """Milliseconds of processor time of a request of each kind."""
     process = psutil.Process(api.pid)
     connections = [await connect("127.0.0.1", api.port) for _ in range(arguments.connections)]

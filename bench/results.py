@@ -2,12 +2,21 @@
 
 import argparse
 import json
-import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from bench.machine import describe_machine
 
 
-def write_json(path: Path, arguments: argparse.Namespace, results: object) -> None:
-    """The machine, what was asked for, and every figure."""
-    machine = {"python": platform.python_version(), "machine": platform.machine()}
-    document = {"machine": machine, "settings": vars(arguments), "results": results}
+def write_json(
+    path: Path, arguments: argparse.Namespace, results: object, **more: Mapping[str, Any]
+) -> None:
+    """The machine, what was asked for, `more` by its names, and every figure."""
+    document = {
+        "machine": describe_machine(),
+        "arguments": vars(arguments),
+        **more,
+        "results": results,
+    }
     path.write_text(json.dumps(document, indent=2, default=str) + "\n")
