@@ -45,7 +45,7 @@ class VerifierKey(Struct, frozen=True):
         if not is_key_name(name) or written_id != key.id.hex():
             raise KeyUnreadableError(
                 "This is not a verifier key, or it was cut or changed: pass the whole line "
-                "NAME+ID+BASE64 that `wallet checkpoint --new-key` printed."
+                "NAME+ID+BASE64 that `wallet checkpoint --verifier-key` prints."
             )
         return key
 
@@ -131,7 +131,8 @@ def write_key(key: SigningKey, path: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_ITS_OWNER)
     except FileExistsError:
         raise KeyExistsError(
-            f"{path} exists, and a key that is written over is lost: name another file."
+            f"{path} exists, and a key that is written over is lost: name another file. "
+            f"`wallet checkpoint --key {path} --verifier-key` prints the public half of a key."
         ) from None
     except OSError as error:
         raise KeyUnreadableError(
@@ -145,20 +146,34 @@ def write_key(key: SigningKey, path: Path) -> None:
 
 def read_key(path: Path) -> SigningKey:
     """The key in the file; raises KeyUnreadableError, also if others can read it."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(_LINE_CHARACTERS_MAX)
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyUnreadableError(
-            f"The signing key {path} can't be read ({error}): name the file that "
-            "`wallet checkpoint --new-key` wrote."
-        ) from None
+    text, mode = _read(path, "signing key", "name the file that `--new-key` wrote")
     if mode & 0o077:
         raise KeyUnreadableError(
             f"Others can read the signing key {path}: see who may have it, then chmod 600 it."
         )
     return SigningKey.parse(text)
+
+
+def read_verifier_key(given: str) -> VerifierKey:
+    """The key that is given as its line, or that in the file of this name.
+
+    Raises KeyUnreadableError.
+    """
+    if given.count("+") < 2:
+        given, _ = _read(Path(given), "verifier key", "pass the key, NAME+ID+BASE64, or its file")
+    return VerifierKey.parse(given)
+
+
+def _read(path: Path, what: str, do: str) -> tuple[str, int]:
+    """The text of the file, and its mode."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(_LINE_CHARACTERS_MAX), os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        why = str(error.strerror)
+    except UnicodeDecodeError:
+        why = "it is no text"
+    raise KeyUnreadableError(f"The {what} {path} can't be read ({why}): {do}.")
 
 
 def is_key_name(text: str) -> bool:

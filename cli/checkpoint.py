@@ -31,6 +31,10 @@ NameOption = Annotated[
     str | None,
     typer.Option("--name", help="With --new-key: the service's, such as wallets.example.com."),
 ]
+VerifierOption = Annotated[
+    bool,
+    typer.Option("--verifier-key", help="With --key: print its public half, and sign nothing."),
+]
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="Where the newest checkpoint is.")
 ]
@@ -57,6 +61,7 @@ def checkpoint(
     every: EveryOption = None,
     new_key: NewKeyOption = None,
     name: NameOption = None,
+    verifier_key: VerifierOption = False,
     json: JsonOption = False,
 ) -> None:
     """Sign what the log holds now, so that no one can change it later unseen.
@@ -70,17 +75,27 @@ def checkpoint(
 
     For example:
       wallet checkpoint --new-key wallet.key --name wallets.example.com
+      wallet checkpoint --key wallet.key --verifier-key > wallet.pub
       wallet checkpoint --key wallet.key -o checkpoint.txt
       wallet checkpoint --key wallet.key -o /srv/audit/checkpoint.txt --every 10m
     """
     if new_key is not None:
-        _make_key(new_key, name, key, json=json)
+        if name is None or key is not None or verifier_key:
+            raise UsageMistakeError(
+                "--new-key needs --name, the service's, such as wallets.example.com, and stands "
+                "alone otherwise"
+            )
+        _make_key(new_key, name, json=json)
         return
     if key is None or name is not None:
         raise UsageMistakeError(
             "name the signing key with --key FILE, or make one with --new-key FILE --name NAME"
         )
-    settings, signer = load_settings(), read_key(key)
+    signer = read_key(key)
+    if verifier_key:
+        _print_verifier_key(signer, key, json=json)
+        return
+    settings = load_settings()
     if every is None:
         _print(asyncio.run(_checkpoint(settings, signer, output)), json=json)
         return
@@ -90,19 +105,20 @@ def checkpoint(
     asyncio.run(_on_schedule(settings, signer, output, interval, json=json))
 
 
-def _make_key(path: Path, name: str | None, key: Path | None, *, json: bool) -> None:
-    if name is None or key is not None:
-        raise UsageMistakeError(
-            "--new-key needs --name, the service's, such as wallets.example.com, and no --key"
-        )
+def _make_key(path: Path, name: str, *, json: bool) -> None:
     made = SigningKey.new(name)
     write_key(made, path)
+    if not json:
+        note(f"The signing key is in {path}: back it up, and let nobody read it.")
+        note("The verifier key, for auditors, to be given to them apart from checkpoints:")
+    _print_verifier_key(made, path, json=json)
+
+
+def _print_verifier_key(key: SigningKey, path: Path, *, json: bool) -> None:
     if json:
-        print_json({"file": str(path), "verifier_key": str(made.verifier)})
-        return
-    note(f"The signing key is in {path}: back it up, and let nobody read it.")
-    note("The verifier key, for auditors, to be given to them apart from checkpoints:")
-    say(str(made.verifier))
+        print_json({"file": str(path), "verifier_key": str(key.verifier)})
+    else:
+        say(str(key.verifier))
 
 
 async def _on_schedule(

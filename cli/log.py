@@ -45,8 +45,8 @@ def log(
 
     Every outcome is an entry, rejections included. With --json each line is the
     entry's own bytes, which are those on the events topic and under the Merkle
-    tree's hash. Otherwise its place and its transaction's id stand before it, which
-    `wallet explain` takes.
+    tree's hash. Without it, an entry's place and transaction id stand before it,
+    either of which `wallet explain` takes.
 
     For example:
       wallet log wal_a1b2c3

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 
 from audit.checkpoint_files import load_checkpoints
 from audit.checkpoints import ShardCheckpoint
-from audit.keys import VerifierKey
+from audit.keys import read_verifier_key
 from cli.arguments import JsonOption
 from cli.database import reaching_database
 from cli.errors import UsageMistakeError
@@ -134,18 +134,8 @@ def _signed(files: Sequence[Path], verifier_key: str | None) -> list[SignedShard
         )
     if verifier_key is None:
         return []
-    key = VerifierKey.parse(_key_line(verifier_key))
+    key = read_verifier_key(verifier_key)
     return [_to_hold(each, path) for path in files for each in load_checkpoints(path, key)]
-
-
-def _key_line(text: str) -> str:
-    # a key has plus signs in any case
-    if "+" in text:
-        return text
-    try:
-        return Path(text).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageMistakeError(f"--verifier-key: {text} can't be read ({error})") from None
 
 
 def _to_hold(checkpoint: ShardCheckpoint, path: Path) -> SignedShard:

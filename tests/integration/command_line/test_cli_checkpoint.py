@@ -41,6 +41,31 @@ async def test_a_new_key_is_its_owners_alone_and_its_verifier_key_is_printed(mig
     again = await run(migrated, "checkpoint", "--new-key", str(path), "--name", NAME)
     assert again.status == 1
     assert "name another file" in again.err
+    shown = await run(migrated, "checkpoint", "--key", str(path), "--verifier-key")
+    assert (shown.status, shown.out, shown.err) == (0, done.out, "")
+    document = (
+        await run(migrated, "checkpoint", "--key", str(path), "--verifier-key", "--json")
+    ).document
+    assert document == {"file": str(path), "verifier_key": done.out.strip()}
+    assert set(tmp_path.iterdir()) == {path}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "(No such file or directory)"), (b"\xff", "(it is no text)")]
+)
+async def test_a_key_that_can_not_be_read_is_said_without_jargon(
+    migrated, tmp_path, content, said
+):
+    path = tmp_path / "wallet.key"
+    if content is not None:
+        path.write_bytes(content)
+    signing = await run(migrated, "checkpoint", "--key", str(path))
+    verifying = await run(
+        migrated, "verify", "--checkpoint", "checkpoint.txt", "--verifier-key", str(path)
+    )
+    for done, what in ((signing, "signing"), (verifying, "verifier")):
+        assert (done.status, done.err.count("\n")) == (1, 1)
+        assert f"The {what} key {path} can't be read {said}: " in done.err
 
 
 async def test_a_file_is_signed_and_the_ones_before_are_kept(proven, migrated, key, tmp_path):
@@ -105,6 +130,8 @@ async def test_another_key_does_not_go_on_from_the_file(proven, migrated, key, t
         [],
         ["--new-key", "x"],
         ["--key", "x", "--new-key", "y", "--name", "z"],
+        ["--new-key", "y", "--name", "z", "--verifier-key"],
+        ["--verifier-key"],
         ["--key", "{key}", "--every", "0s"],
         ["--key", "{key}", "--every", "soon"],
     ],
