@@ -1,15 +1,19 @@
 """The checkout's page as a customer meets it, in a real browser."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from playwright.async_api import Browser, Page
+import pytest
+from playwright.async_api import Browser, Page, expect
 
 from api.reads import utc_now
+from tests.support.merchant_site import MerchantSite
 from tests.support.query_api import StandingClock
 
-PHONE = {"width": 360, "height": 640}
+PHONES = [{"width": 320, "height": 568}, {"width": 360, "height": 640}]
+_ARRIVAL_MS_MAX = 30_000
 
 
 @asynccontextmanager
@@ -31,6 +35,15 @@ async def _press(page: Page, button: str) -> None:
     await page.get_by_role("button", name=button).click()
 
 
+async def _arrives(page: Page, url: str | re.Pattern[str]) -> None:
+    # whatever way it takes: a navigation may be given up for the next one
+    await expect(page).to_have_url(url, timeout=_ARRIVAL_MS_MAX)
+
+
+def _paid(merchant: MerchantSite) -> re.Pattern[str]:
+    return re.compile(re.escape(f"{merchant.url}/paid"))
+
+
 async def _opened(checkouts, merchant, **changes):
     urls = {"redirect_url": f"{merchant.url}/paid?order=7#top"}
     return await checkouts.open(**urls | {"cancel_url": f"{merchant.url}/basket"} | changes)
@@ -44,7 +57,7 @@ async def test_pay_ends_at_the_merchant_and_tops_up_once(
         await page.goto(topup["checkout_url"])
         assert await page.title() == "Pay GH₵50.00 to mch_1"
         await _press(page, "Pay GH₵50.00")
-        await page.wait_for_url(f"{merchant.url}/paid?order=7&topup_id={topup['id']}#top")
+        await _arrives(page, f"{merchant.url}/paid?order=7&topup_id={topup['id']}#top")
     assert merchant.visits == [(f"/paid?order=7&topup_id={topup['id']}", None)]
     assert await checkouts.shown(topup) == "succeeded"
     assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
@@ -55,7 +68,7 @@ async def test_a_double_click_pays_once(checkouts, merchant, browser) -> None:
     async with visiting(browser) as page:
         await page.goto(topup["checkout_url"])
         await page.get_by_role("button", name="Pay").dblclick()
-        await page.wait_for_url(f"{merchant.url}/paid*")
+        await _arrives(page, _paid(merchant))
     assert await checkouts.shown(topup) == "succeeded"
     assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
 
@@ -67,7 +80,7 @@ async def test_two_tabs_pay_once_and_end_at_the_same_place(checkouts, merchant, 
             await page.goto(topup["checkout_url"])
         for page in (first, second):
             await _press(page, "Pay")
-            await page.wait_for_url(f"{merchant.url}/paid*")
+            await _arrives(page, _paid(merchant))
         assert first.url == second.url
     assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
 
@@ -77,7 +90,7 @@ async def test_going_back_and_paying_again_pays_once(checkouts, merchant, browse
     async with visiting(browser) as page:
         await page.goto(topup["checkout_url"])
         await _press(page, "Pay")
-        await page.wait_for_url(f"{merchant.url}/paid*")
+        await _arrives(page, _paid(merchant))
         await page.goto(topup["checkout_url"])
         assert page.url.startswith(f"{merchant.url}/paid")
     assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
@@ -90,7 +103,7 @@ async def test_cancel_ends_at_the_merchant_and_moves_nothing(
     async with visiting(browser, java_script_enabled=javascript) as page:
         await page.goto(topup["checkout_url"])
         await _press(page, "Cancel")
-        await page.wait_for_url(f"{merchant.url}/basket?topup_id={topup['id']}")
+        await _arrives(page, f"{merchant.url}/basket?topup_id={topup['id']}")
     assert await checkouts.shown(topup) == "cancelled"
     assert await checkouts.topped_up(topup["wallet_id"]) == []
 
@@ -133,7 +146,7 @@ async def test_a_wallet_that_was_closed_meanwhile(checkouts, merchant, browser) 
             "main"
         )
         await page.get_by_role("link", name="Back to mch_1").click()
-        await page.wait_for_url(f"{merchant.url}/basket?topup_id={topup['id']}")
+        await _arrives(page, f"{merchant.url}/basket?topup_id={topup['id']}")
 
 
 async def test_a_payment_that_takes_its_time(checkouts, merchant, browser, javascript) -> None:
@@ -142,7 +155,7 @@ async def test_a_payment_that_takes_its_time(checkouts, merchant, browser, javas
     async with visiting(browser, java_script_enabled=javascript) as page:
         await page.goto(topup["checkout_url"])
         await page.get_by_role("heading", name="Your payment is being processed").wait_for()
-        await page.wait_for_url(f"{merchant.url}/paid*")
+        await _arrives(page, _paid(merchant))
     assert await checkouts.topped_up(topup["wallet_id"]) == [topup["id"]]
 
 
@@ -153,7 +166,7 @@ async def test_a_merchant_whose_page_leads_on(checkouts, merchant, browser) -> N
     async with visiting(browser) as page:
         await page.goto(topup["checkout_url"])
         await _press(page, "Pay")
-        await page.wait_for_url(merchant.moved_to)
+        await _arrives(page, merchant.moved_to)
 
 
 async def test_a_link_that_leads_nowhere(service, browser) -> None:
@@ -163,16 +176,17 @@ async def test_a_link_that_leads_nowhere(service, browser) -> None:
         assert await page.inner_text("h1") == "There is no such checkout"
 
 
-async def test_a_narrow_screen(checkouts, merchant, browser) -> None:
+@pytest.mark.parametrize("phone", PHONES, ids=lambda phone: phone["width"])
+async def test_a_narrow_screen(checkouts, merchant, browser, phone) -> None:
     topup = await _opened(checkouts, merchant, amount=2**63 - 1)
-    async with visiting(browser, viewport=PHONE) as page:
+    async with visiting(browser, viewport=phone) as page:
         await page.goto(topup["checkout_url"])
-        assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert await page.evaluate("document.documentElement.scrollWidth") <= phone["width"]
         for name in ("Pay", "Cancel"):
             box = await page.get_by_role("button", name=name).bounding_box()
             assert box is not None
-            assert 0 <= box["x"] <= PHONE["width"] - box["width"]
-            assert 0 <= box["y"] <= PHONE["height"] - box["height"]
+            assert 0 <= box["x"] <= phone["width"] - box["width"]
+            assert 0 <= box["y"] <= phone["height"] - box["height"]
             assert box["height"] >= 44
         assert (
             float(await page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)"))
@@ -191,7 +205,7 @@ async def test_the_keyboard_is_enough_and_shows_where_it_is(checkouts, merchant,
         )
         assert focused == ["Pay GH₵50.00", "3px"]
         await page.keyboard.press("Enter")
-        await page.wait_for_url(f"{merchant.url}/paid*")
+        await _arrives(page, _paid(merchant))
 
 
 async def test_nothing_is_loaded_from_elsewhere(checkouts, merchant, browser) -> None:
