@@ -20,29 +20,24 @@ from typing import Any
 
 import asyncpg
 
-import engine
 from audit.wallet_history import prove_entries
+from bench.log_tree import store_tree
 from bench.results import write_json
 from cli.stack.ports import free_port
 from cli.stack.postgres import Postgres
 from engine.merkle import (
     HASH_BYTES,
     TILE_WIDTH,
-    Frontier,
-    Tiler,
     inclusion_proof,
     tiles_read_by,
     verify_inclusion,
 )
 from engine.migrate import migrate
-from engine.sql import load_queries
 
 SHARD = 0
 PROVEN = (1, 10, 100, 1_000)
 _CHUNK_LEAVES = 65_536
 _SEED = 10_000_000
-# as the engine stores them
-_SAVE_TILES = load_queries(Path(engine.__path__[0]) / "log.sql")["save_tiles"]
 
 
 @asynccontextmanager
@@ -74,25 +69,13 @@ def leaves(tile: int) -> list[bytes]:
     return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
 
 
-async def store_tiles(connection: asyncpg.Connection, entries: int) -> bytes:
-    """Stores the tiles of so many leaves; gives the root, computed beside them."""
-    tiler, frontier = Tiler(), Frontier()
+async def all_leaves(entries: int) -> AsyncIterator[list[bytes]]:
+    """The hashes of so many leaves, in chunks."""
     for start in range(0, entries, _CHUNK_LEAVES):
         hashes = []
         for tile in range(start, min(start + _CHUNK_LEAVES, entries), TILE_WIDTH):
             hashes += leaves(tile // TILE_WIDTH)[: entries - tile]
-        frontier.extend(hashes)
-        tiler.add(hashes)
-        changed = tiler.take_changed()
-        await connection.execute(
-            _SAVE_TILES,
-            SHARD,
-            [tile.level for tile in changed],
-            [tile.index for tile in changed],
-            [tile.hashes for tile in changed],
-        )
-    await connection.execute("ANALYZE tiles")
-    return frontier.root()
+        yield hashes
 
 
 async def prove(
@@ -123,7 +106,8 @@ async def main(options: argparse.Namespace) -> list[dict[str, Any]]:
     async with database() as connection:
         print(f"storing the tiles of {options.entries:,} entries")
         started = time.perf_counter()
-        root = await store_tiles(connection, options.entries)
+        tree = await store_tree(connection, SHARD, all_leaves(options.entries))
+        root = tree.root()
         stored = await connection.fetchrow("SELECT count(*), sum(length(hashes)) FROM tiles")
         assert stored is not None
         print(

@@ -29,13 +29,15 @@ ALL_VISIBLE = "SELECT NOT EXISTS (SELECT FROM live_checkpoints WHERE position < 
 
 
 class Drain(NamedTuple):
-    """Times in seconds from the first commit that was seen.
+    """Times in seconds from the first commit that was seen, and the commands since.
 
+    `entries` are all that came of the whole topic.
     `committed_s`: until the last commit; `published_s`: until the last entry stood on the events
     topic; `visible_s`: until it was in the read models as well, None where nobody waited for that.
     """
 
     commands: int
+    entries: int
     committed_s: float
     published_s: float
     visible_s: float | None
@@ -136,4 +138,4 @@ async def time_drain(watch: Watch, until: int, *, warm_up: int, visible: bool) -
     if visible:
         await watch.until_visible()
         visible_s = time.perf_counter() - start
-    return Drain(until - counted_from, committed_s, published_s, visible_s)
+    return Drain(until - counted_from, watch.entries, committed_s, published_s, visible_s)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from api.install import install
 from bench.drain import ALL_PUBLISHED, ALL_VISIBLE, Drain, Watch, time_drain
 from bench.errors import BenchError
-from bench.load import fill, opening
+from bench.load import Command, fill, opening
 from cli.processes import service_argv
 from cli.readiness import raise_if_ended
 from cli.stack import ManagedProcess, Stack
@@ -77,7 +77,7 @@ class Site:
         finally:
             await connection.close()
 
-    async def fill(self, commands: Iterable[tuple[str, bytes]]) -> None:
+    async def fill(self, commands: Iterable[Command]) -> None:
         """Put commands (wallet id, payload) into their home partitions."""
         self.sent += await fill(self.settings, commands)
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
+_LARGE = 1_000
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -19,8 +21,8 @@ class Sizes:
     memory_commands: int = 1_000_000
     """Sent to each of the two."""
 
-    lots_debits: int = 16
-    """Of each wallet with many lots, of three lots each."""
+    lots_debits: int = 20
+    """Of each wallet with many lots; each burns three."""
 
     long_wallet_entries: int = 1_000_000
     cold_loads: int = 50
@@ -31,10 +33,13 @@ class Sizes:
     """Of the shard with so many entries, and of an empty one."""
 
     def scaled(self, scale: float) -> Self:
-        """Every count times `scale`, and ten at least."""
-        return replace(
-            self, **{name: max(10, round(count * scale)) for name, count in asdict(self).items()}
-        )
+        """Every count of a thousand and more times `scale`."""
+        scaled = {
+            name: max(_LARGE // 10, round(count * scale))
+            for name, count in asdict(self).items()
+            if count >= _LARGE
+        }
+        return replace(self, **scaled)
 
 
 FULL = Sizes()

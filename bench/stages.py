@@ -17,37 +17,18 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from hdrh.histogram import HdrHistogram
 
+from bench.hints import Hints
 from bench.http import RAW_TOPIC, running_service
 from bench.load import debits, wallet_ids
 from bench.raw_cost import raw_cost
 from bench.results import write_json
-from engine.hints import Hint
 from engine.kafka import client_options
-from engine.notifier import CHANNEL
 from engine.receipts import Receipt, resolve
 from engine.settings import Settings
 from schemas.commands import decode_command
 
 STAGES = ("produced and acknowledged", "decided, committed, notified", "outcome looked up")
 _LATENCY_US_MAX = 60_000_000
-
-
-class Hints:
-    """What the engine has notified of."""
-
-    def __init__(self) -> None:
-        self._decided: dict[int, int] = {}
-        self._heard = asyncio.Event()
-
-    def hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        hint = Hint.from_text(str(payload))
-        self._decided[hint.shard] = hint.next_offset
-        self._heard.set()
-
-    async def wait(self, shard: int, offset: int) -> None:
-        while self._decided.get(shard, 0) <= offset:
-            self._heard.clear()
-            await self._heard.wait()
 
 
 async def measure_stages(
@@ -57,8 +38,6 @@ async def measure_stages(
     producer = AIOKafkaProducer(**client_options(settings), acks="all")
     await producer.start()
     connection = await asyncpg.connect(settings.database_url)
-    hints = Hints()
-    await connection.add_listener(CHANNEL, hints.hear)
     histograms = {stage: HdrHistogram(1, _LATENCY_US_MAX, 3) for stage in STAGES}
 
     async def timed(stage: str, work: Awaitable[Any]) -> Any:
@@ -68,14 +47,17 @@ async def measure_stages(
         return result
 
     try:
-        for wallet_id, payload in commands:
-            record = await timed(
-                STAGES[0],
-                producer.send_and_wait(settings.commands_topic, payload, key=wallet_id.encode()),
-            )
-            receipt = Receipt(decode_command(payload), record.partition, record.offset)
-            await timed(STAGES[1], hints.wait(*receipt.place))
-            await timed(STAGES[2], resolve(connection, receipt))
+        async with Hints.of(settings.database_url) as hints:
+            for wallet_id, payload in commands:
+                record = await timed(
+                    STAGES[0],
+                    producer.send_and_wait(
+                        settings.commands_topic, payload, key=wallet_id.encode()
+                    ),
+                )
+                receipt = Receipt(decode_command(payload), record.partition, record.offset)
+                await timed(STAGES[1], hints.wait(*receipt.place))
+                await timed(STAGES[2], resolve(connection, receipt))
     finally:
         await connection.close()
         await producer.stop()
