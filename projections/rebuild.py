@@ -152,6 +152,7 @@ class _Rebuild:
 
     async def _differences(self, vector: dict[int, int]) -> list[str]:
         done, total = 0, sum(vector.values())
+        self._tell("compare", done, total)
 
         def note(entries: int) -> None:
             nonlocal done
