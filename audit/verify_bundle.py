@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import copy
 import hashlib
 import json
 import os
@@ -40,6 +41,9 @@ FILES = ["bundle.json", "entries.jsonl", "proofs.jsonl", "verify_bundle.py"]
 HEADER_FIELDS = ["format", "wallet_id", "shard", "size", "from", "to", "account"]
 ACCOUNT_FIELDS = ["last_version", "entries", "index", "proof"]
 LINE_BYTES_MAX = 1 << 20
+
+# SHA-256 of this program as earlier releases had it, whose bundles hold a copy of that one
+RELEASED: dict[str, str] = {}
 
 
 class RefusedError(Exception):
@@ -462,10 +466,13 @@ def _check_files(archive: zipfile.ZipFile) -> None:
     told = sum(30 + len(info.filename) + info.compress_size for info in archive.infolist())
     if archive.comment or told != archive.start_dir:
         raise RefusedError("the zip file holds bytes that belong to none of its files")
-    if archive.read("verify_bundle.py") != Path(__file__).read_bytes():
+    program = archive.read("verify_bundle.py")
+    digest = hashlib.sha256(program).hexdigest()
+    if program != Path(__file__).read_bytes() and digest not in RELEASED.values():
         raise RefusedError(
-            "the verify_bundle.py in it is not this program: it was changed, or is another "
-            "release's. Don't run it; take the program of that release from its source"
+            f"the verify_bundle.py in it, of SHA-256 {digest}, is not this program, nor that of "
+            "an earlier release: it was changed, or is a later release's. Don't run it; take the "
+            "newest release's from its source, which reads the bundles of all before it"
         )
 
 
@@ -559,6 +566,7 @@ class History:
         self._header = header
         self._log = log
         self._ledger = Ledger(from_beginning=header.start is None)
+        self._at_end: Ledger | None = None
         self._whole = header.start is None and header.end is None
         self._position = -1
         self._moment: datetime | None = None
@@ -593,6 +601,9 @@ class History:
             self._outside["before" if early else "after"] += 1
             if version is None or max(self._outside.values()) > 1:
                 raise RefusedError("it is outside of the bundle's time, and not at its edge")
+        if self._outside["after"]:
+            # what comes after the time shows that nothing is missing, and is no part of it
+            self._at_end = copy.deepcopy(self._ledger)
         if version is not None:
             self._ledger.apply(version, moment, event)
         elif self._ledger.version not in {None, event["wallet_version"]}:
@@ -632,7 +643,7 @@ class History:
             raise RefusedError("it holds no event of a wallet that has some: all were left out")
 
     def _result(self) -> dict[str, Any]:
-        header, ledger = self._header, self._ledger
+        header, ledger = self._header, self._at_end or self._ledger
         lots = [
             {"lot": lot, "remaining": rest, "expires_at": ledger.expiries.get(lot)}
             for lot, rest in sorted(ledger.lots.items())

@@ -106,10 +106,31 @@ def test_of_any_part_of_the_time_the_changes_are_proved(log, history, start, end
         if entry.wallet_id == MINE and (start or "") <= to_text(entry.occurred_at) < (end or "~")
     ]
     assert [row["position"] for row in result["statement"]] == inside
+    changes = [row for row in result["statement"] if row["balance"] is not None]
+    if changes:
+        assert result["balance"] == changes[-1]["balance"]
     unproved = " ".join(result["does_not_prove"])
     assert ("refused command" in unproved) == (start is not None or end is not None)
     assert ("first balance" in unproved) == (start is not None)
     assert (result["lots"] is None) == (start is not None)
+
+
+@pytest.mark.parametrize("end", times(full_life()))
+def test_the_end_of_a_time_is_what_the_wallet_was_then(log, history, end, tmp_path):
+    result = checked(zipped(tmp_path / "bundle.zip", log.bundle(MINE, None, end)), log.checkpoint)
+
+    then = None
+    for entry in history.entries:
+        if entry.wallet_id == MINE and entry.version and to_text(entry.occurred_at) < end:
+            then = evolve(then, entry.event)
+    if then is None:
+        assert (result["balance"], result["currency"], result["lots"]) == (None, None, [])
+        return
+    assert (result["balance"], result["owed"]) == (then.balance, then.owed)
+    assert result["status"] == then.status
+    assert {lot["lot"]: lot["remaining"] for lot in result["lots"]} == {
+        lot.id: lot.remaining for lot in then.lots
+    }
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 8, 9, 16, 17])
