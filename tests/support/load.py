@@ -18,6 +18,7 @@ from zlib import crc32
 from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
+from engine.producing import close_producer
 from engine.settings import Settings
 from engine.topology import home
 from tests.support.payloads import create, credit, debit, payload, topup
@@ -88,8 +89,12 @@ class Load:
         await self._send_all([(wallet, create(wallet)) for wallet in self._wallets])
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
+    async def __aexit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            await self._producer.stop()
+        else:
+            # that would wait for a broker that may never come back
+            await close_producer(self._producer)
 
     async def send(self, count: int) -> None:
         """Send so many, and wait until the broker has them all."""
@@ -97,23 +102,26 @@ class Load:
 
     @asynccontextmanager
     async def flowing(self, at_most: int = 6_000) -> AsyncIterator[None]:
-        """Send in bursts for as long as the block lasts; then wait until the broker has all."""
+        """Send in bursts for as long as the block lasts; then wait until the broker has all.
+
+        A block that fails is not held up by a broker that may never come back.
+        """
         stop = asyncio.Event()
         flow = asyncio.create_task(self._flow(stop, at_most))
         try:
             yield
-        finally:
-            stop.set()
-            await flow
+        except BaseException:
+            flow.cancel()
+            await asyncio.gather(flow, return_exceptions=True)
+            raise
+        stop.set()
+        await flow
 
     async def _flow(self, stop: asyncio.Event, at_most: int) -> None:
-        deliveries = []
-        while not stop.is_set() and self.sent < at_most:
-            deliveries.append(
-                asyncio.create_task(self._send_all([self._draw() for _ in range(_BURST)]))
-            )
-            await asyncio.sleep(_PAUSE_S)
-        await asyncio.gather(*deliveries)
+        async with asyncio.TaskGroup() as deliveries:
+            while not stop.is_set() and self.sent < at_most:
+                deliveries.create_task(self._send_all([self._draw() for _ in range(_BURST)]))
+                await asyncio.sleep(_PAUSE_S)
 
     async def _send_all(self, commands: list[tuple[str, bytes]]) -> None:
         self.sent += len(commands)
