@@ -1,6 +1,7 @@
 """Whether the topics and the database belong together; never skipped silently."""
 
 import logging
+from collections.abc import Mapping
 
 import asyncpg
 
@@ -92,20 +93,27 @@ def _check_topics(settings: Settings, topics: dict[str, TopicDescription]) -> in
                 f"{name} takes records of at most {topic.max_message_bytes} bytes: set its"
                 f" max.message.bytes to {RECORD_BYTES_MAX} or more."
             )
-        if topic.in_sync_replicas < 2 or topic.min_in_sync_replicas < 2:
-            logger.warning(
-                "few_replicas topic=%s in_sync=%d min.insync.replicas=%d: acks=all waits for no"
-                " second copy, so the loss of one broker's disk can lose acknowledged records",
-                name,
-                topic.in_sync_replicas,
-                topic.min_in_sync_replicas,
-            )
     if "compact" in commands.cleanup_policies:
         raise SetupError(
             f"{settings.commands_topic} is compacted, which deletes commands: set its"
             " cleanup.policy to delete."
         )
+    _warn_of_few_replicas({name: topics[name] for name in names})
     return commands.partitions
+
+
+def _warn_of_few_replicas(topics: Mapping[str, TopicDescription]) -> None:
+    few = [
+        f"{name} in_sync={topic.in_sync_replicas} min.insync.replicas={topic.min_in_sync_replicas}"
+        for name, topic in topics.items()
+        if topic.in_sync_replicas < 2 or topic.min_in_sync_replicas < 2
+    ]
+    if few:
+        logger.warning(
+            "few_replicas %s: acks=all waits for no second copy, so the loss of one broker's disk"
+            " can lose acknowledged records",
+            "; ".join(few),
+        )
 
 
 async def check_shard(

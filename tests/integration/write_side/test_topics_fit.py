@@ -207,6 +207,16 @@ async def test_an_engine_does_not_start_on_topics_that_do_not_fit(
     assert await running.database.fetchval("SELECT count(*) FROM shards") == 1
 
 
+async def test_topics_with_few_replicas_are_told_of_in_one_line(
+    running: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    await register_topology(running.settings)
+    (told,) = [m for m in caplog.messages if m.startswith("few_replicas")]
+    settings = running.settings
+    for topic in (settings.commands_topic, settings.events_topic, settings.dead_letters_topic):
+        assert f"{topic} in_sync=1 min.insync.replicas=1" in told
+
+
 async def test_a_database_that_belongs_to_other_topics(running: Service) -> None:
     await register_topology(running.settings)
     await running.database.execute("UPDATE topology SET commands_topic = 'another'")
