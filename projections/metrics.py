@@ -5,6 +5,7 @@ Labels are bounded: models, shards, reasons of the contract.
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Final, get_args
 
@@ -23,12 +24,18 @@ from schemas.dead_letters import DeadLetterReason
 logger = logging.getLogger(__name__)
 
 _INTERVAL_S: Final = 2.0
-_LETTERS_EVERY: Final = 15
-"""Of the looks at the lag one also counts dead letters, which reads the whole table."""
+_LETTERS_INTERVAL_S: Final = 30.0
+_LETTERS_SHARE_MAX: Final = 0.01
+"""Of the time, for counting dead letters, which reads the whole table."""
 _BACK_OFF_S: Final = 5.0
 _BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _QUERIES = load_queries(Path(__file__).parent / "sql" / "lag.sql")
+
+
+def letters_pause_s(took_s: float) -> float:
+    """How long after the last count of dead letters began the next one does."""
+    return max(_LETTERS_INTERVAL_S, took_s / _LETTERS_SHARE_MAX)
 
 
 class ProjectorMetrics(Observer):
@@ -115,11 +122,12 @@ class ProjectorMetrics(Observer):
             await asyncio.sleep(_BACK_OFF_S)
 
     async def _look(self, connection: asyncpg.Connection) -> None:
-        look = 0
+        letters_due = 0.0
         while True:
-            if look % _LETTERS_EVERY == 0:
+            if time.monotonic() >= letters_due:
+                start = time.monotonic()
                 await self._count_letters(connection)
-            look += 1
+                letters_due = letters_pause_s(time.monotonic() - start) + start
             for row in await connection.fetch(_QUERIES["lag"]):
                 place = (row["name"], row["shard"])
                 self._lag_entries.labels(*place).set(row["entries"])

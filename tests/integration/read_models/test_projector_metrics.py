@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from engine.settings import Settings
-from projections.metrics import ProjectorMetrics
+from projections.metrics import ProjectorMetrics, letters_pause_s
 from projections.models import PROJECTIONS
 from projections.process import keep_up
 from tests.support.history import HistoryBuilder
@@ -108,6 +108,11 @@ async def test_open_dead_letters_are_counted_by_reason(url, connection, registry
             if sample.name == "wallet_dead_letters_open" and sample.value
         }
     assert counted == {"misrouted": 2, "null_value": 2}
+
+
+@pytest.mark.parametrize(("took_s", "pause_s"), [(0.001, 30), (0.3, 30), (4, 400)])
+def test_counting_a_long_table_of_dead_letters_takes_a_hundredth_of_the_time(took_s, pause_s):
+    assert letters_pause_s(took_s) == pause_s
 
 
 async def test_what_is_taken_in_and_refused_is_counted(url, connection, registry, metrics):
