@@ -188,16 +188,22 @@ async def test_log_of_a_shard_that_is_not_there_is_one_line(started, history):
     assert (done.status, len(done.err.splitlines())) == (2, 1)
 
 
+async def _line_of(process):
+    line = await process.stdout.readline()
+    assert line, (await process.stderr.read()).decode()
+    return line.rstrip()
+
+
 @pytest.mark.parametrize("arguments", [(), (WALLET,), ("--shard", str(HOME))])
 async def test_log_follows_what_comes_until_ctrl_c(started, connection, history, arguments):
     process = await start(started, "log", *arguments, "--follow", "--json")
     try:
         async with asyncio.timeout(30):
-            for _ in history.entries:
-                await process.stdout.readline()
+            for entry in history.entries:
+                assert await _line_of(process) == encode_entry(entry)
             for amount in range(3):
                 await history.topup(WALLET, amount + 1).write(connection)
-                entry = json.loads(await process.stdout.readline())
+                entry = json.loads(await _line_of(process))
                 assert entry["event"]["amount"] == amount + 1
         process.send_signal(2)
     finally:
