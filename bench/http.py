@@ -83,7 +83,7 @@ class Service:
         `processor_ms` is the processor time that a request took of each process of the service.
         """
         before = processor_times(self._pids)
-        results = await self._load(*arguments)
+        results = await send_load(self.api.port, self.authorization, *arguments)
         await self.site.settle()
         after = processor_times(self._pids)
         requests = sum(results["statuses"].values())
@@ -92,18 +92,20 @@ class Service:
         }
         return results
 
-    async def _load(self, *arguments: object) -> dict[str, Any]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.open_loop", "127.0.0.1", str(self.api.port)),
-            *map(str, arguments),
-            stdin=PIPE,
-            stdout=PIPE,
-        )
-        out, _ = await process.communicate(f"{self.authorization}\n".encode())
-        if process.returncode:
-            raise BenchError(f"the load process ended with status {process.returncode}")
-        results: dict[str, Any] = json.loads(out)
-        return results
+
+async def send_load(port: int, authorization: str, *arguments: object) -> dict[str, Any]:
+    """Run a process that sends debits to this port, and give its results."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.open_loop", "127.0.0.1", str(port)),
+        *map(str, arguments),
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    out, _ = await process.communicate(f"{authorization}\n".encode())
+    if process.returncode:
+        raise BenchError(f"the load process ended with status {process.returncode}")
+    results: dict[str, Any] = json.loads(out)
+    return results
 
 
 @asynccontextmanager

@@ -32,6 +32,12 @@ class Sizes:
     claims: int = 5
     """Of the shard with so many entries, and of an empty one."""
 
+    http_wallets: int = 1_000
+    http_debits: int = 1_000
+    """One after the other, and as many produces and commits beside them."""
+    http_seconds: int = 4
+    """For which each rate is tried."""
+
     def scaled(self, scale: float) -> Self:
         """Every count of a thousand and more times `scale`."""
         scaled = {
