@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from aiokafka import AIOKafkaProducer
 from asyncpg import Connection, Record
 from msgspec import Struct
 
@@ -20,7 +19,7 @@ from cli.database import connected
 from cli.errors import AlreadySettledError, NotResendableError, UnknownDeadLetterError
 from cli.kafka import commands_partitions, reaching_kafka
 from cli.output import print_json, print_table, say
-from engine.kafka import client_options
+from cli.sending import ACKNOWLEDGE_TIMEOUT_S, producing
 from engine.settings import Settings, load_settings
 from engine.sql import load_queries
 from engine.topics import RECORD_BYTES_MAX
@@ -176,7 +175,7 @@ async def _retry(settings: Settings, shard: int, offset: int) -> Settled:
                 f"{shard}:{offset} has no value (a tombstone), so there is nothing to send:"
                 " discard it"
             )
-        sent_to = await _resend(settings, row["key"], row["payload"])
+        sent_to = await resend(settings, row["key"], row["payload"])
         await connection.execute(_QUERIES["settle"], shard, offset, "retried")
     return Settled(shard=shard, offset=offset, status="retried", sent_to=sent_to)
 
@@ -202,28 +201,23 @@ async def _open_letter(connection: Connection, shard: int, offset: int) -> Async
         yield row
 
 
-async def _resend(settings: Settings, key: bytes | None, payload: bytes) -> str:
-    """Send the bytes to the wallet's home, or where the old key leads; gives SHARD:OFFSET."""
+async def resend(settings: Settings, key: bytes | None, payload: bytes) -> str:
+    """Send the bytes to the wallet's home, or where the old key leads; gives SHARD:OFFSET.
+
+    Raises KafkaUnreachableError if that is not acknowledged in time; it may have arrived all the same.
+    """
     wallet_id = key_of(payload)
     with reaching_kafka(settings):
         partitions = await commands_partitions(settings)
-        producer = AIOKafkaProducer(
-            **client_options(settings),
-            acks="all",
-            enable_idempotence=True,
-            # key and headers come on top of what the topic took once
-            max_request_size=2 * RECORD_BYTES_MAX,
-        )
-        await producer.start()
-        try:
-            sent = await producer.send_and_wait(
-                settings.commands_topic,
-                payload,
-                key=key if wallet_id is None else wallet_id.encode(),
-                partition=None if wallet_id is None else home(wallet_id, partitions),
-            )
-        finally:
-            await producer.stop()
+        # key and headers come on top of what the topic took once
+        async with producing(settings, max_request_size=2 * RECORD_BYTES_MAX) as producer:
+            async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_S):
+                sent = await producer.send_and_wait(
+                    settings.commands_topic,
+                    payload,
+                    key=key if wallet_id is None else wallet_id.encode(),
+                    partition=None if wallet_id is None else home(wallet_id, partitions),
+                )
     return f"{sent.partition}:{sent.offset}"
 
 

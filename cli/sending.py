@@ -9,7 +9,7 @@ async with sending(settings) as stream:
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -20,6 +20,7 @@ from cli.command_lines import CommandLine
 from cli.errors import SendFailedError
 from cli.kafka import commands_partitions, reaching_kafka
 from engine.kafka import client_options
+from engine.producing import close_producer
 from engine.settings import Settings
 from engine.topics import RECORD_BYTES_MAX
 
@@ -30,8 +31,6 @@ BATCHES_UNDER_WAY_MAX: Final = 32
 
 ACKNOWLEDGE_TIMEOUT_S: Final = 30.0
 """An idempotent producer tries for ever, and the person who waits should know."""
-
-_STOP_TIMEOUT_S: Final = 10.0
 
 
 class SentLine(Struct, frozen=True):
@@ -161,26 +160,26 @@ async def sending(settings: Settings) -> AsyncIterator[CommandStream]:
     """A stream into the commands topic, with every batch acknowledged by all replicas."""
     with reaching_kafka(settings):
         partitions = await commands_partitions(settings)
-        producer = AIOKafkaProducer(
-            **client_options(settings),
-            acks="all",
-            enable_idempotence=True,
-            max_batch_size=BATCH_BYTES_MAX,
-            max_request_size=RECORD_BYTES_MAX,
-        )
+        options = {"max_batch_size": BATCH_BYTES_MAX, "max_request_size": RECORD_BYTES_MAX}
+        async with producing(settings, **options) as producer:
+            stream = CommandStream(producer, settings.commands_topic, partitions)
+            try:
+                yield stream
+            finally:
+                await stream.give_up()
+
+
+@asynccontextmanager
+async def producing(settings: Settings, **options: int) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer whose records all replicas acknowledge; at the end it waits for no broker."""
+    producer = AIOKafkaProducer(
+        **client_options(settings), acks="all", enable_idempotence=True, **options
+    )
+    try:
         await producer.start()
-        stream = CommandStream(producer, settings.commands_topic, partitions)
-        try:
-            yield stream
-        finally:
-            await stream.give_up()
-            await _stop(producer)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    # it waits for as long as a broker that is away does not answer
-    with suppress(TimeoutError):
-        await asyncio.wait_for(producer.stop(), _STOP_TIMEOUT_S)
+        yield producer
+    finally:
+        await close_producer(producer)
 
 
 def _append(batch: _Batch, added: _Line) -> bool:
