@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
+from urllib.error import HTTPError
 
 import asyncpg
 
 from cli.errors import NotReadyError
+from cli.local_requests import open_local
 from engine.sql import load_queries
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ _TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.1
 _REQUEST_TIMEOUT_S: Final = 2.0
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
-
-# an http_proxy of the environment is not for this machine
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Readiness:
@@ -87,9 +84,9 @@ def raise_if_ended(processes: "Sequence[ManagedProcess]") -> None:
 
 def _not_ready(url: str) -> str | None:
     try:
-        with _opener.open(url, timeout=_REQUEST_TIMEOUT_S):
+        with open_local(url, timeout=_REQUEST_TIMEOUT_S):
             return None
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         return error.read().decode(errors="replace")
     except OSError as error:
         return f"the API does not answer at {url} ({error})"

@@ -17,18 +17,10 @@ from cli.output import print_json, print_table
 from engine.replay import find_shard, read_wallet_events
 from engine.settings import load_settings
 from schemas.entries import Entry
-from schemas.events import Credited, Debited, Expired, ToppedUp, WrittenOff
+from schemas.events import Credited, Expired
 from schemas.ids import transaction_id
 from schemas.money import format_amount
-from schemas.resources import TransactionType
-
-TYPES: dict[type[Any], TransactionType] = {
-    Debited: "debit",
-    Credited: "credit",
-    ToppedUp: "topup",
-    Expired: "expiry",
-    WrittenOff: "write_off",
-}
+from schemas.resources import TRANSACTION_TYPES, TransactionType
 
 TypeOption = Annotated[
     TransactionType | None, typer.Option("--type", help="Only those of this type.")
@@ -115,7 +107,7 @@ async def _pages(
 
 
 def _is_wanted(entry: Entry, kind: TransactionType | None) -> bool:
-    found = TYPES.get(type(entry.event))
+    found = TRANSACTION_TYPES.get(type(entry.event))
     return found is not None and kind in {None, found}
 
 
@@ -125,7 +117,7 @@ def _view(entry: Entry) -> TransactionView:
     return TransactionView(
         id=transaction_id(entry.shard, entry.command_id),
         wallet_id=entry.wallet_id,
-        type=TYPES[type(event)],
+        type=TRANSACTION_TYPES[type(event)],
         amount=event.amount,
         currency=event.currency,
         balance_before=event.balance_before,

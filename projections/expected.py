@@ -29,6 +29,7 @@ from schemas.events import (
     WrittenOff,
 )
 from schemas.money import AMOUNT_MAX
+from schemas.resources import TRANSACTION_TYPES
 
 Metadata = dict[str, tuple[str, object]]
 """Metadata that compares as JSON does: 5 equals 5.0, and true does not equal 1."""
@@ -36,13 +37,6 @@ Metadata = dict[str, tuple[str, object]]
 OWED_LOT: Final = 0
 """The lot number that what a wallet owes stands under, negative."""
 
-TRANSACTION_TYPES: Final = {
-    ToppedUp: "topup",
-    Debited: "debit",
-    Credited: "credit",
-    Expired: "expiry",
-    WrittenOff: "write_off",
-}
 COUNTER_ACCOUNTS: Final = {
     ToppedUp: "topups",
     Debited: "usage",

@@ -6,17 +6,34 @@ Amounts are integers in the currency's minor unit, times RFC 3339 in UTC with Z.
 import unicodedata
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from babel.numbers import get_currency_symbol
 from msgspec import UNSET, Struct, UnsetType
 
+from schemas.events import (
+    AnyEvent,
+    Credited,
+    Debited,
+    Expired,
+    ToppedUp,
+    WrittenOff,
+)
 from schemas.money import format_amount, format_decimal, is_currency
 
-WalletStatus = Literal["active", "frozen", "closed"]
 TransactionType = Literal["topup", "debit", "credit", "expiry", "write_off"]
+WalletStatus = Literal["active", "frozen", "closed"]
 TopupStatus = Literal["pending", "succeeded", "cancelled", "expired", "failed"]
+
+TRANSACTION_TYPES: Final[dict[type[AnyEvent], TransactionType]] = {
+    ToppedUp: "topup",
+    Debited: "debit",
+    Credited: "credit",
+    Expired: "expiry",
+    WrittenOff: "write_off",
+}
+"""What the events that move money are as transactions."""
 
 _LOCALE = "en_GH"
 _NO_BREAK_SPACE = "\u00a0"

@@ -1,22 +1,20 @@
 """A client of the demo's API, with a key of the merchant whose wallets it asks for."""
 
 import asyncio
-import urllib.request
 from base64 import b64encode
 from typing import Final, Self
+from urllib.request import Request
 
 from asyncpg import Connection
 
 from api.access.keys import create_key, create_merchant
 from api.secret_keys import SecretKeys
 from cli.errors import DemoFailedError
+from cli.local_requests import open_local
 from engine.settings import Settings
 from schemas.ids import Owner
 
 _TIMEOUT_S: Final = 10.0
-
-# an http_proxy of the environment is not for this machine
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class MerchantClient:
@@ -41,9 +39,9 @@ class MerchantClient:
 
     def _get(self, url: str) -> bytes:
         token = b64encode(self.credentials.encode()).decode()
-        request = urllib.request.Request(url, headers={"Authorization": f"Basic {token}"})  # noqa: S310
+        request = Request(url, headers={"Authorization": f"Basic {token}"})  # noqa: S310
         try:
-            with _opener.open(request, timeout=_TIMEOUT_S) as answer:
+            with open_local(request, timeout=_TIMEOUT_S) as answer:
                 body: bytes = answer.read()
                 return body
         except OSError as error:

@@ -67,7 +67,7 @@ class DemoRun:
         lots = await watch.until_expired(begun + timedelta(seconds=3 * EXPIRES_AFTER_S))
         await watch.until_published_and_projected()
         self._narration.step(4, "What became of it")
-        outcomes = await self._show_outcomes(connection, load)
+        outcomes = await self._show_outcomes(connection, load, watch)
         self._show_rates(outcomes.total, seconds, watch.best_rate, lots)
         await self._show_wallet(connection)
         self._narration.step(5, "The proof")
@@ -110,12 +110,12 @@ class DemoRun:
         self._narration.tell("every entry is on wallet.events and in every read model")
         return seconds
 
-    async def _show_outcomes(self, connection: Connection, load: Load) -> Outcomes:
+    async def _show_outcomes(self, connection: Connection, load: Load, watch: Watch) -> Outcomes:
         outcomes = Outcomes()
         await outcomes.resolve(connection, load.sent)
         outcomes.show()
         await outcomes.compare_with_log(connection)
-        decided = {row["shard"]: row["next_offset"] for row in await _rows(connection, "decided")}
+        decided = (await watch.decided()).offsets
         if decided != dict.fromkeys(decided, 0) | load.ends:
             raise DemoFailedError(f"decided up to {decided}, and sent were {load.ends}")
         return outcomes
@@ -169,7 +169,3 @@ class DemoRun:
         while True:
             self._service.check()
             await asyncio.sleep(1)
-
-
-async def _rows(connection: Connection, query: str) -> list[dict[str, int]]:
-    return [dict(row) for row in await connection.fetch(QUERIES[query])]
