@@ -1,6 +1,7 @@
 """One statement stands between the log and everything that can go wrong: the fenced append.
 
-Where a test names a condition, it is run without that condition as well and sees the harm.
+Where a test names a condition, it is run without that condition as well and sees the harm. Each part
+of the compare-and-set by itself is tried in `tests/conformance/log/test_fences.py`.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -109,35 +110,6 @@ async def test_a_batch_after_a_failed_one_writes_nothing(
     assert lost is not guarded
     assert len(await running.entries()) == (0 if guarded else 1)
     assert (refused is not None and refused.code == "stale_batch") is guarded
-
-
-async def test_of_two_appends_the_later_one_cannot_go_first(running: Service) -> None:
-    async with shard_log(running) as shard:
-        first = batch(tip_of(await shard.claim("a")), "wal_1")
-        second = batch(first.tip, "wal_2")
-        with pytest.raises(ShardHaltedError):
-            await shard.append(second.append)
-        await shard.append(first.append)
-        await shard.append(second.append)
-    assert [entry.wallet_id for entry in await running.entries()] == ["wal_1", "wal_2"]
-
-
-@pytest.mark.parametrize("guarded", [True, False])
-async def test_a_timers_append_that_is_sent_again_writes_nothing(
-    running: Service, unguard: Unguard, guarded: bool
-) -> None:
-    """The offset does not move, and nothing else but the position tells the two apart."""
-    if not guarded:
-        unguard("position")
-    async with shard_log(running) as shard:
-        timer = batch(tip_of(await shard.claim("a")), "wal_1")
-        timer.append.to_offset = timer.append.from_offset
-        await shard.append(timer.append)
-        # the unique keys are the second line: they'd refuse it, with the wrong fate
-        with pytest.raises(ShardHaltedError if guarded else DataRefusedError):
-            await shard.append(timer.append)
-    assert (await running.shard())["position"] == 1
-    assert len(await running.entries()) == 1
 
 
 @pytest.mark.parametrize("guarded", [True, False])

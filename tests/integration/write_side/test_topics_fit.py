@@ -45,12 +45,16 @@ async def delete_commands(running: Service, before: int) -> None:
 async def recreate(running: Service, topic: str, partitions: int = 1) -> None:
     async with administration(running) as admin:
         await admin.delete_topics([topic])
-        while True:
+
+        async def is_created() -> bool:
             response = await admin.create_topics([NewTopic(topic, partitions, 1)])
-            if response.topic_errors[0][1] == 0:
-                break
-        while topic not in await describe_topics(running.settings):
-            pass
+            return response.topic_errors[0][1] == 0
+
+        async def is_there() -> bool:
+            return topic in await describe_topics(running.settings)
+
+        await poll_async(is_created)
+        await poll_async(is_there)
 
 
 async def assert_halts(running: Service, code: str) -> str:
@@ -134,8 +138,7 @@ async def test_more_partitions_under_a_running_engine(running: Service) -> None:
             found = consumer.partitions_for_topic(running.settings.commands_topic)
             return found is not None and len(found) == 3
 
-        while not await seen():
-            pass
+        await poll_async(seen)
         await running.until("SELECT halted LIKE 'partitions_changed%' FROM shards WHERE shard = 0")
 
 
@@ -198,12 +201,17 @@ async def test_an_engine_does_not_start_on_topics_that_do_not_fit(
     await register_topology(running.settings)
     async with administration(running) as admin:
         await change(running, admin)
-    # the cluster tells of a change some moments later
-    error = None
-    while error is None:
-        error = await refusal(running)
-    assert message in str(error)
-    assert isinstance(error, PartitionsChangedError) is (change is _more_partitions)
+    refused: list[Exception] = []
+
+    async def is_refused() -> bool:
+        """The cluster tells of a change some moments later."""
+        if (error := await refusal(running)) is not None:
+            refused.append(error)
+        return bool(refused)
+
+    await poll_async(is_refused)
+    assert message in str(refused[0])
+    assert isinstance(refused[0], PartitionsChangedError) is (change is _more_partitions)
     assert await running.database.fetchval("SELECT count(*) FROM shards") == 1
 
 
