@@ -313,7 +313,9 @@ class Deciding:
             append.types.append(TAGS[type(event)])
             append.data.append(data)
             self._lasts.append(staged.offset is None)
-            if isinstance(event, Credited) and event.expires_at is not None and event.lot:
+            if isinstance(event, CommandRejected):
+                append.rejections.append(event.code)
+            elif isinstance(event, Credited) and event.expires_at is not None and event.lot:
                 append.due_added.add((event.expires_at, wallet_id))
         if staged.rows:
             self._lasts[-1] = True

@@ -28,6 +28,7 @@ from engine.sql import load_queries
 from engine.wallet import HistoryError, Wallet, decode_wallet, fingerprint
 from schemas.entries import SCHEMA_VERSION, decode_entry
 from schemas.events import CommandRejected
+from schemas.rejections import RejectionCode
 
 TRANSACTION_TIMEOUT_S: Final = 10
 """No append can hold its shard's row for longer, even if its process is stopped."""
@@ -92,7 +93,10 @@ class ForwardRow(Struct, frozen=True, kw_only=True):
 
 
 class Append(Struct, kw_only=True):
-    """All that one batch writes, and the place in the shard it was computed for."""
+    """All that one batch writes, and the place in the shard it was computed for.
+
+    `rejections` are the codes of those entries that are some, for whoever counts them.
+    """
 
     from_offset: int
     from_position: int
@@ -105,6 +109,7 @@ class Append(Struct, kw_only=True):
     versions: list[int | None] = []
     command_ids: list[bytes] = []
     types: list[str] = []
+    rejections: list[RejectionCode] = []
     data: list[bytes] = []
     due_added: set[tuple[datetime, str]] = set()
     due_removed: list[tuple[datetime, str]] = []

@@ -6,7 +6,7 @@ is once a batch.
 
 import collections
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, get_args
 
@@ -21,13 +21,11 @@ from schemas.rejections import RejectionCode
 
 Refusal = Literal["clock", "data", "repeat"]
 
-_REJECTED: Final = TAGS[CommandRejected]
-_ACCEPTED: Final = frozenset(TAGS.values()) - {_REJECTED, TAGS[Expired], TAGS[WrittenOff]}
+_ACCEPTED: Final = frozenset(TAGS.values()) - {
+    TAGS[kind] for kind in (CommandRejected, Expired, WrittenOff)
+}
 """The types of entries that are outcomes of commands that were accepted."""
 
-# quotes inside of texts are escaped, so this begins a field, and the first of its name
-_CODE: Final = b'"code":"'
-_CODES: Final = {code.encode(): code for code in get_args(RejectionCode)}
 _STAGE_BUCKETS_S: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
@@ -127,7 +125,7 @@ class EngineMetrics:
         progress.next_offset, progress.position = append.to_offset, append.to_position
         if append.to_offset > append.from_offset:
             self._batch.observe(append.to_offset - append.from_offset)
-        self._count_entries(append.types, append.data)
+        self._count_entries(append)
         for reason, letters in collections.Counter(
             letter.reason for letter in append.dead_letters
         ).items():
@@ -135,16 +133,13 @@ class EngineMetrics:
         if append.forwards:
             self._outcomes.labels("forwarded", "misrouted").inc(len(append.forwards))
 
-    def _count_entries(self, types: Sequence[str], data: Sequence[bytes]) -> None:
-        counts = collections.Counter(types)
-        for tag, entries in counts.items():
+    def _count_entries(self, append: Append) -> None:
+        for tag, entries in collections.Counter(append.types).items():
             self._entries.labels(tag).inc(entries)
             if tag in _ACCEPTED:
                 self._outcomes.labels("accepted", tag).inc(entries)
-        if _REJECTED in counts:
-            rejected = (entry for tag, entry in zip(types, data, strict=True) if tag == _REJECTED)
-            for code, commands in collections.Counter(map(_code_of, rejected)).items():
-                self._outcomes.labels("rejected", _CODES.get(code, "unknown")).inc(commands)
+        for code, commands in collections.Counter(append.rejections).items():
+            self._outcomes.labels("rejected", code).inc(commands)
 
     def published(self, shard: int, entries: int, position: int) -> None:
         """So many more entries, and with them all below `position`, are on the events topic."""
@@ -154,8 +149,3 @@ class EngineMetrics:
 
     def publish_failed(self) -> None:
         self._publish_failures.inc()
-
-
-def _code_of(rejection: bytes) -> bytes:
-    start = rejection.find(_CODE) + len(_CODE)
-    return rejection[start : rejection.find(b'"', start)]
