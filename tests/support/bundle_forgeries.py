@@ -209,7 +209,6 @@ def _is(document: Document, kind: str, wallet: str) -> bool:
 
 
 FIRST_DEBIT = find("debited")
-TIME_OF_DEBIT = json.loads(LOG.entries[FIRST_DEBIT])["occurred_at"]
 LATE: Period = (TIMES[3], None)
 EARLY: Period = (None, TIMES[3])
 

@@ -57,7 +57,6 @@ _kinds = {
     "close": st.builds(close, **_sender),
     "create": st.just(create_wallet()),
 }
-incoming = weighted(credit=2, topup=1)
 commands = weighted(debit=16, credit=14, topup=8, freeze=2, unfreeze=4, close=1, create=1)
 
 openings = st.builds(opened, credit_limit=st.sampled_from([0, 0, 1, 15, AMOUNT_MAX]))
