@@ -10,6 +10,7 @@ import logging
 import asyncpg
 
 from engine.batch import Batch
+from engine.database import DATABASE_FAILURES
 from engine.hints import Hint
 from engine.settings import Settings
 
@@ -18,14 +19,6 @@ logger = logging.getLogger(__name__)
 CHANNEL = "wallet_shards"
 _BACK_OFF_S = 1.0
 _HINTS_MAX = 8
-_DATABASE_ERRORS = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # what asyncpg raises when the connection breaks in the middle of its protocol
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
 
 
 class Notifier:
@@ -50,7 +43,7 @@ class Notifier:
         while True:
             try:
                 await self._notify()
-            except _DATABASE_ERRORS as error:
+            except DATABASE_FAILURES as error:
                 logger.info("notifier: %r; again in %.0f s", error, _BACK_OFF_S)
                 await asyncio.sleep(_BACK_OFF_S)
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from projections.queries import DATABASE_FAILURES
+from engine.database import DATABASE_FAILURES
 
 _TIMEOUT_S: Final = 10.0
 _RECONNECT_DELAY_S_MIN: Final = 0.1

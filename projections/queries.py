@@ -20,6 +20,7 @@ import msgspec
 from asyncpg.pool import PoolAcquireContext
 from msgspec import UNSET, Struct
 
+from engine.database import DATABASE_FAILURES
 from engine.sql import load_queries
 from engine.topology import home
 from projections.errors import NotInstalledError, ProjectionError
@@ -41,15 +42,6 @@ WALLET_MODELS = ("wallets", "lots")
 
 TRANSACTION_MODELS = ("wallets", "transactions")
 """The read models that answers about transactions come from."""
-
-DATABASE_FAILURES = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # a statement that the server dies under, now and then
-    asyncpg.InternalClientError,
-    OSError,
-)
-"""What asyncpg raises when the database does not answer, or refuses to."""
 
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 _WALLETS = PageQuery(_QUERIES["wallet_page"], key_columns=2)

@@ -20,13 +20,13 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from engine.database import DATABASE_FAILURES
 from engine.errors import EngineError
 from engine.hints import Hint
 from engine.notifier import CHANNEL
 from engine.receipts import Outcome, Receipt, outcome_of, resolve_many
 from engine.settings import Settings
 from projections.listening import Listener
-from projections.queries import DATABASE_FAILURES
 
 _log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ import msgspec
 from engine.replay import partition_count
 from engine.settings import Settings
 from projections.errors import ProjectionError
+from projections.session import AWAY
 from projections.verification.connecting import connected
 from projections.verification.errors import TopicsUnreachableError
 from projections.verification.shard_job import ShardJob
@@ -25,7 +26,6 @@ from projections.verification.task import Answer, Done, Failed, Task, Told
 from projections.verification.topics import Topics, reaching_topics
 
 _LINE_BYTES_MAX: Final = 1 << 26
-_LOST: Final = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
 
 
 def main() -> None:
@@ -36,18 +36,19 @@ def main() -> None:
         # nobody is there any more who wants to know
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 whatever it is, the one who waits has to hear of it
-        _answer(_failure(error))
+        _answer(failure_of(error))
         sys.exit(1)
 
 
-def _failure(error: Exception) -> Failed:
+def failure_of(error: Exception) -> Failed:
+    """What is answered where a shard can't be verified; a defect is shown here and now."""
     if isinstance(error, TopicsUnreachableError):
         return Failed("topics", str(error))
     if isinstance(error, ProjectionError):
         return Failed("verification", str(error))
-    if isinstance(error, _LOST):
+    if isinstance(error, AWAY):
         return Failed("database", str(error))
-    traceback.print_exc()
+    traceback.print_exception(error)
     return Failed("defect", repr(error))
 
 

@@ -12,6 +12,7 @@ import asyncpg
 
 from cli.processes import service_argv
 from cli.stack import ManagedProcess, Stack
+from engine.database import DATABASE_FAILURES
 from engine.migrate import migrate
 from engine.settings import Settings
 from tests.support.databases import connection_to, fresh_database
@@ -22,7 +23,6 @@ from tests.support.topics import TopicNames, create_topics
 from tests.support.wallet_command import environment
 
 PARTITIONS = 4
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _numbers = count()
 
 _SETTLED = """
@@ -87,7 +87,7 @@ class Deployment:
         while True:
             try:
                 rows = await self.fetch(query, *arguments)
-            except _AWAY as error:
+            except DATABASE_FAILURES as error:
                 rows, away = [], error
             else:
                 away = None
