@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from faststream.kafka.schemas import Topic
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from engine.assignment import Assignment, utc_now
+from engine.closing import closed_within, drop_consumer
 from engine.fetched_records import tolerate_header_names
 from engine.kafka import broker_security
 from engine.observation import NOBODY, Observer
@@ -48,6 +49,8 @@ class CommandConsumer:
             settings.kafka_bootstrap.split(","),
             security=broker_security(settings),
             allow_auto_create_topics=False,
+            # it would never use its own producer and admin client
+            consumer_only=True,
             apply_types=False,
             logger=_framework_logger,
             log_level=logging.DEBUG,
@@ -100,12 +103,14 @@ class CommandConsumer:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        try:
-            async with asyncio.timeout(_LEAVE_S):
-                await self.broker.stop()
-                await self.assignment.close()
-        except (TimeoutError, ExceptionGroup) as error:
-            logger.warning("group_not_left: %r; the session will time out", error)
+        await asyncio.gather(self._leave_group(self.broker.stop()), self.assignment.close())
+
+    async def _leave_group(self, leaving: Coroutine[Any, Any, None]) -> None:
+        consumer = self._subscriber.consumer
+        if (kept := await closed_within(_LEAVE_S, leaving)) is not None:
+            logger.warning("group_not_left: %s; the session may have to time out", kept)
+            if consumer is not None:
+                drop_consumer(consumer)
 
     async def _watch_client(self) -> None:
         """Join the group anew once the client has given up: nothing would come from it again."""
@@ -115,12 +120,7 @@ class CommandConsumer:
                 continue
             logger.error("consumer_gave_up: joining the group anew")
             await self.assignment.give_up()
-            try:
-                async with asyncio.timeout(_LEAVE_S):
-                    await self._subscriber.stop()
-            except (TimeoutError, KafkaError) as error:
-                # what ended the client is raised here once more
-                logger.warning("group_not_left: %r; the session may have to time out", error)
+            await self._leave_group(self._subscriber.stop())
             try:
                 await self._subscriber.start()
             except KafkaError as error:
@@ -132,7 +132,11 @@ def _has_given_up(subscriber: BatchSubscriber) -> bool:
     consumer = subscriber.consumer
     if consumer is None or consumer._coordinator is None:  # noqa: SLF001
         return True
-    tasks = [consumer._coordinator._coordination_task, consumer._fetcher._fetch_task]  # noqa: SLF001
+    tasks = [
+        consumer._coordinator._coordination_task,  # noqa: SLF001
+        consumer._fetcher._fetch_task,  # noqa: SLF001
+        consumer._client._sync_task,  # noqa: SLF001
+    ]
     return any(task.done() for task in tasks) or all(task.done() for task in subscriber.tasks)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from engine.closing import close_consumer
 from engine.kafka import client_options
 from engine.settings import Settings
 from schemas.instants import to_microseconds
@@ -28,7 +29,7 @@ class TopicInspector:
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await close_consumer(consumer)
 
     async def ends(self, topic: str, partition: int) -> tuple[int, int]:
         """(first offset, offset after the last) of a partition."""
@@ -97,7 +98,7 @@ class TopicInspector:
             try:
                 await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await close_consumer(consumer)
                 raise
             self._consumer = consumer
         return self._consumer

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.helpers import create_ssl_context
 
+from engine.connections import mend_connections
 from engine.settings import InvalidSettingError, Settings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
     Raises InvalidSettingError if a credential is missing or a certificate can't be read.
     """
+    mend_connections()
     protocol = settings.kafka_security_protocol
     options: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap,

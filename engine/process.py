@@ -7,11 +7,11 @@ import signal
 import socket
 from contextlib import suppress
 
+import asyncpg
 import uvloop
 from aiokafka.errors import KafkaError
 
 from engine.consumer import CommandConsumer
-from engine.database import DATABASE_FAILURES
 from engine.errors import SetupError
 from engine.fit import register_topology
 from engine.observing import observing
@@ -31,7 +31,7 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopped = asyncio.create_task(stop.wait())
-    working = asyncio.create_task(_work(settings, f"{socket.gethostname()}:{os.getpid()}"))
+    working = asyncio.create_task(work(settings, f"{socket.gethostname()}:{os.getpid()}", stop))
     await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     working.cancel()
@@ -39,23 +39,30 @@ async def _run(settings: Settings) -> None:
         await working
 
 
-async def _work(settings: Settings, owner: str) -> None:
-    """Start and work until cancelled, which may also come while the start is waiting."""
+async def work(settings: Settings, owner: str, stop: asyncio.Event) -> None:
+    """Start and work until cancelled, which may also come while the start is waiting.
+
+    `stop` is set by then: up to Python 3.11 asyncio.wait_for, and always aiokafka when it closes a
+    client, can swallow a cancellation.
+    """
     try:
         partitions = await register_topology(settings)
     except KafkaError as error:
         raise _kafka_away(settings, error) from error
-    except DATABASE_FAILURES as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise SetupError(
             f"PostgreSQL does not answer, or refuses us ({str(error) or 'timeout'}): check"
             " WALLET_DATABASE_URL, and that the database is up."
         ) from error
+    if stop.is_set():
+        return
     async with observing(settings, partitions) as observer:
         consumer = CommandConsumer(settings, partitions, owner, observer=observer)
         try:
             await consumer.start()
             logger.info("engine_started owner=%s group=%s", owner, settings.group)
-            await asyncio.Event().wait()
+            if not stop.is_set():
+                await asyncio.Event().wait()
         except KafkaError as error:
             raise _kafka_away(settings, error) from error
         finally:

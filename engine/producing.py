@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
 
+from engine.closing import closed_within
 from engine.events_topic import EventRecord, Headers, cloud_event_headers
 from engine.intake import FORWARDED_HEADER, Stray
 from engine.kafka import client_options
@@ -99,20 +100,21 @@ class ShardProducer:
 
 
 async def close_producer(producer: AIOKafkaProducer) -> bool:
-    """End within a second: `AIOKafkaProducer.stop` would wait for an absent broker.
+    """End within two seconds: `AIOKafkaProducer.stop` would wait for an absent broker.
 
     False if sends were under way.
     """
     producer._closed = True  # noqa: SLF001
+    return await closed_within(2 * _CLOSE_S, _close(producer)) is None
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
     try:
         # the sender first: once its client is closed, it may wait for metadata without end
         async with asyncio.timeout(_CLOSE_S):
             await producer._sender.close()  # noqa: SLF001
-    except TimeoutError:
-        return False
     finally:
         await producer.client.close()
-    return True
 
 
 class Forwarder:

@@ -11,6 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from msgspec import Struct
 
+from engine.closing import closed_within
 from engine.errors import EngineError
 from engine.kafka import client_options
 from engine.settings import Settings
@@ -20,6 +21,7 @@ RECORD_BYTES_MAX: Final = 1024 * 1024
 
 _VISIBLE_TIMEOUT_S = 30.0
 _POLL_S = 0.05
+_CLOSE_S = 1.0
 
 
 class TopicsNotCreatedError(EngineError):
@@ -117,7 +119,7 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.start()
         yield admin
     finally:
-        await admin.close()
+        await closed_within(_CLOSE_S, admin.close())
 
 
 async def _visible(admin: AIOKafkaAdminClient) -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """Kafka and PostgreSQL that stop, crash and come back in the middle of a load.
 
-On a stack of this module's own: nobody else is to notice.
+On a stack of this module's own: nobody else is to notice. Nor is the next test, so each one ends by
+itself, and brings back what it stopped, before the time runs out that all tests have.
 """
 
+import asyncio
 import signal
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import psutil
 import pytest
@@ -18,7 +23,13 @@ from tests.support.load import as_librdkafka
 from tests.support.polling import poll
 
 DRAIN_S_MAX = 12.0
+TEST_S_MAX = 120.0
+RESTART_S_MAX = 60.0
 SERVERS = [("kafka", "Kafka"), ("postgres", "PostgreSQL")]
+P = ParamSpec("P")
+
+
+pytestmark = pytest.mark.timeout(TEST_S_MAX + 2 * RESTART_S_MAX)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -30,10 +41,25 @@ async def own_stack():
 
 @pytest_asyncio.fixture
 async def deployment(own_stack: Stack):
+    for server in (own_stack.kafka, own_stack.postgres):
+        if not server.process.running:  # a test could not start it again
+            await server.start()
     async with Deployment.on(own_stack) as running:
         yield running
 
 
+def ends_in_time(test: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
+    """Cancel a test that takes too long; pytest's own time-out leaves what it was at as it is."""
+
+    @wraps(test)
+    async def ended(*arguments: P.args, **options: P.kwargs) -> None:
+        async with asyncio.timeout(TEST_S_MAX):
+            await test(*arguments, **options)
+
+    return ended
+
+
+@ends_in_time
 async def test_postgres_stops_and_crashes(deployment: Deployment) -> None:
     postgres = deployment.stack.postgres
     engine = deployment.start_engine()
@@ -52,6 +78,7 @@ async def test_postgres_stops_and_crashes(deployment: Deployment) -> None:
     assert engine.running
 
 
+@ends_in_time
 async def test_kafka_stops_and_crashes(deployment: Deployment) -> None:
     kafka = deployment.stack.kafka
     engine = deployment.start_engine()
@@ -67,6 +94,7 @@ async def test_kafka_stops_and_crashes(deployment: Deployment) -> None:
     assert engine.running
 
 
+@ends_in_time
 async def test_sigterm_drains_under_load(deployment: Deployment) -> None:
     engine = deployment.start_engine()
     async with deployment.load(seed=7) as load:
@@ -80,6 +108,7 @@ async def test_sigterm_drains_under_load(deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize(("server", "name"), SERVERS)
+@ends_in_time
 async def test_a_server_is_gone_when_engines_stop_and_start(
     deployment: Deployment, server: str, name: str
 ) -> None:
@@ -104,6 +133,7 @@ async def test_a_server_is_gone_when_engines_stop_and_start(
 
 
 @pytest.mark.parametrize(("server", "name"), SERVERS)
+@ends_in_time
 async def test_a_server_hangs_when_engines_stop(
     deployment: Deployment, server: str, name: str
 ) -> None:

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from engine.consumer import CommandConsumer
 from tests.support.engines import Service
 from tests.support.payloads import create, topup
+from tests.support.polling import poll
 
 W = "wal_a1"
 
@@ -65,3 +66,12 @@ async def test_joining_anew_is_tried_until_it_works(
             await running.send_commands(topup(W, f"t{number}", 2), wallet_id=W)
             await running.decided()
     assert len(attempts) == 3
+
+
+async def test_a_client_that_looks_for_no_leaders_any_more_is_replaced(running: Service) -> None:
+    async with running.engine() as engine:
+        client = engine._subscriber.consumer
+        client._client._sync_task.cancel()
+        await poll(lambda: engine._subscriber.consumer is not client)
+        await running.send_commands(create(W), wallet_id=W)
+        await running.decided()
