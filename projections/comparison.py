@@ -12,7 +12,7 @@ kept meanwhile is in a spool.
     differences = comparison.finish()
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -91,8 +91,7 @@ class _Kind(NamedTuple):
     added: Callable[[Entry], Iterable[Row]] = lambda _: ()
     grows: bool = False
 
-    def read(self, record: Mapping[str, Any]) -> Row:
-        values = dict(record)
+    def read(self, values: dict[str, Any]) -> Row:
         if "metadata" in values:
             values["metadata"] = comparable_metadata(values["metadata"])
         return self.row(**values)

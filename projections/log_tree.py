@@ -3,7 +3,7 @@
 proofs = await read_log_nodes(connection, shard, size, lambda node: inclusion_proof(7, size, node))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,14 +38,17 @@ async def read_log_nodes(
     comes out is only as good as the tiles: compare it with a root from elsewhere.
     """
     wanted = tiles_read_by(prove)
-    tiles = await _fetch(connection, shard, wanted)
-    covered = min(await _covered(connection, shard), size)
+    tiles = await read_tiles(connection, shard, wanted)
+    covered = min(await tiled_size(connection, shard), size)
     if covered < size:
         tiles |= await _tail(connection, shard, covered, size, set(wanted))
     return node_reader(lambda level, index: tiles.get(TileId(level, index), b""))
 
 
-async def _fetch(connection: Connection, shard: int, wanted: list[TileId]) -> dict[TileId, bytes]:
+async def read_tiles(
+    connection: Connection, shard: int, wanted: Sequence[TileId]
+) -> dict[TileId, bytes]:
+    """Those of these tiles that are stored."""
     found: dict[TileId, bytes] = {}
     for first in range(0, len(wanted), _FETCHED_TILES):
         page = wanted[first : first + _FETCHED_TILES]
@@ -56,7 +59,8 @@ async def _fetch(connection: Connection, shard: int, wanted: list[TileId]) -> di
     return found
 
 
-async def _covered(connection: Connection, shard: int) -> int:
+async def tiled_size(connection: Connection, shard: int) -> int:
+    """How many entries the stored tiles stand for."""
     last = await connection.fetchrow(_QUERIES["tiled"], shard)
     return 0 if last is None else last["index"] * TILE_WIDTH + last["bytes"] // HASH_BYTES
 
@@ -65,7 +69,7 @@ async def _tail(
     connection: Connection, shard: int, covered: int, size: int, wanted: set[TileId]
 ) -> dict[TileId, bytes]:
     """The wanted tiles that what is not tiled yet adds to."""
-    edges = await _fetch(connection, shard, edge_tiles(covered))
+    edges = await read_tiles(connection, shard, edge_tiles(covered))
     tiler = Tiler(covered, [Tile(id_.level, id_.index, data) for id_, data in edges.items()])
     added: dict[TileId, bytes] = {}
     async for rows in read_shard(connection, shard, covered, size, _PAGE_ENTRIES):

@@ -22,7 +22,7 @@ caller may see; if it is not there, UnknownCursorError makes a 400 of it.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import asyncpg
 from msgspec import Struct
@@ -122,14 +122,11 @@ class PageQuery:
 
     def _toward(self, anchor: Anchor | None) -> str:
         newer = anchor is not None and anchor.newer
-        beyond = (">" if newer else "<") + ("=" if anchor is not None and anchor.inclusive else "")
+        beyond, direction = (">", "ASC") if newer else ("<", "DESC")
+        if anchor is not None and anchor.inclusive:
+            beyond += "="
         # format() would trip over JSON's braces
-        return self._text.replace("{beyond}", beyond).replace(
-            "{direction}", _NEWER_FIRST[not newer]
-        )
-
-
-_NEWER_FIRST: Final = {True: "DESC", False: "ASC"}
+        return self._text.replace("{beyond}", beyond).replace("{direction}", direction)
 
 
 def _empty(anchor: Anchor | None) -> Page[Any]:

@@ -16,6 +16,7 @@ from typing import Final, Literal
 import asyncpg
 from msgspec import Struct
 
+from engine.replay import shard_sizes
 from projections.catalog import (
     Live,
     create_generation,
@@ -111,7 +112,7 @@ class _Rebuild:
         await drop_unfinished(self._connection, self._projection)
         async with self._connection.transaction():
             self._generation = await create_generation(self._connection, self._projection)
-        vector = await self._sizes()
+        vector = await shard_sizes(self._connection)
         await self._fill(vector)
         self._tell("index", 0, 0)
         await create_indexes(self._connection, self._projection, self._generation)
@@ -126,10 +127,6 @@ class _Rebuild:
             compared_at=vector,
             seconds=time.monotonic() - started,
         )
-
-    async def _sizes(self) -> dict[int, int]:
-        rows = await self._connection.fetch("SELECT shard, position FROM shards ORDER BY shard")
-        return {row["shard"]: row["position"] for row in rows}
 
     async def _fill(self, vector: dict[int, int]) -> None:
         """Take in every entry below the vector, and no other."""

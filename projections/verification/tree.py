@@ -4,12 +4,13 @@ The tiles are believed where they lead to the root in the row: they then name th
 that isn't what it was.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Final, Self
 
 from asyncpg import Connection, Record
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.merkle import (
     HASH_BYTES,
@@ -19,10 +20,10 @@ from engine.merkle import (
     MerkleError,
     Tile,
     TileCheck,
-    TileId,
     depth_first,
     leaf_hashes,
 )
+from projections.log_tree import read_tiles, tiled_size
 from projections.verification.findings import Findings
 from projections.verification.frozen import FrozenShard
 from projections.verification.queries import QUERIES
@@ -70,56 +71,42 @@ class TreeCheck:
         sizes: Collection[int] = (),
         at: Climb | None = None,
     ) -> None:
-        at = at or Climb()
-        self.roots = at.roots
+        self._at = at or Climb()
         self._findings = findings
         self._frozen = frozen
         self._shard = frozen.shard
         self._sizes = sorted(sizes)
-        self._log = at.log.frontier()
-        self._tiled_size = at.tiled_size
-        self._tiled = None if at.tiled is None else at.tiled.frontier()
-        self._tile_error = at.tile_error
-        self._first_differing = at.first_differing
-        self._awaited = at.awaited
-        self._first_gap = at.first_gap
+        self._log = self._at.log.frontier()
+        self._tiled = None if self._at.tiled is None else self._at.tiled.frontier()
         self._note_root()
 
     @property
     def at(self) -> Climb:
         """What to go on from."""
-        return Climb(
-            log=Edge.of(self._log),
-            roots=self.roots,
-            tiled_size=self._tiled_size,
-            tiled=None if self._tiled is None else Edge.of(self._tiled),
-            tile_error=self._tile_error,
-            first_differing=self._first_differing,
-            awaited=self._awaited,
-            first_gap=self._first_gap,
-        )
+        tiled = None if self._tiled is None else Edge.of(self._tiled)
+        return replace(self._at, log=Edge.of(self._log), tiled=tiled)
+
+    @property
+    def roots(self) -> Mapping[int, bytes]:
+        """The log's at those of the wanted sizes that it has reached."""
+        return self._at.roots
 
     async def read_tiles(self, connection: Connection) -> None:
         """Are the tiles a tree by themselves? To be called before the first page."""
-        last = await connection.fetchrow(QUERIES["tiled"], self._shard)
-        if last is None:
+        self._at.tiled_size = min(await tiled_size(connection, self._shard), self._frozen.size)
+        if not self._at.tiled_size:
             return
-        leaves = last["index"] * TILE_WIDTH + last["bytes"] // HASH_BYTES
-        self._tiled_size = min(leaves, self._frozen.size)
-        check = TileCheck(self._tiled_size)
-        wanted = depth_first(self._tiled_size)
+        check = TileCheck(self._at.tiled_size)
+        wanted = depth_first(self._at.tiled_size)
         try:
             while ids := list(islice(wanted, _TILES_PAGE)):
-                rows = await connection.fetch(
-                    QUERIES["tiles"], self._shard, [i.level for i in ids], [i.index for i in ids]
-                )
-                stored = {TileId(row["level"], row["index"]): row["hashes"] for row in rows}
+                stored = await read_tiles(connection, self._shard, ids)
                 for id_ in ids:
                     if id_ in stored:
                         check.add(Tile(id_.level, id_.index, stored[id_]))
             self._tiled = check.finish()
         except MerkleError as error:
-            self._tile_error = str(error)
+            self._at.tile_error = str(error)
 
     async def page(self, connection: Connection, rows: list[Record]) -> None:
         """Compares a page of the log with the tiles of its range."""
@@ -129,17 +116,19 @@ class TreeCheck:
         tiles = await self._leaf_tiles(connection, first, last)
         for row, leaf in zip(rows, hashes, strict=True):
             position = row["position"]
-            if position != self._awaited and self._first_gap is None:
-                self._first_gap = min(position, self._awaited)
-            self._awaited = position + 1
-            if position < self._tiled_size and self._first_differing is None:
+            if position != self._at.awaited and self._at.first_gap is None:
+                self._at.first_gap = min(position, self._at.awaited)
+            self._at.awaited = position + 1
+            if position < self._at.tiled_size and self._at.first_differing is None:
                 index, place = divmod(position, TILE_WIDTH)
                 stored = tiles.get(index, b"")[place * HASH_BYTES : (place + 1) * HASH_BYTES]
                 if stored != leaf:
-                    self._first_differing = position
-        if self._tiled is not None and last >= self._tiled_size:
+                    self._at.first_differing = position
+        if self._tiled is not None and last >= self._at.tiled_size:
             pairs = zip(rows, hashes, strict=True)
-            self._tiled.extend(leaf for row, leaf in pairs if row["position"] >= self._tiled_size)
+            self._tiled.extend(
+                leaf for row, leaf in pairs if row["position"] >= self._at.tiled_size
+            )
 
     def _extend(self, hashes: list[bytes]) -> None:
         size, done = self._log.size, 0
@@ -152,7 +141,7 @@ class TreeCheck:
 
     def _note_root(self) -> None:
         if self._log.size in self._sizes:
-            self.roots[self._log.size] = self._log.root()
+            self._at.roots[self._log.size] = self._log.root()
 
     async def _leaf_tiles(self, connection: Connection, first: int, last: int) -> dict[int, bytes]:
         rows = await connection.fetch(
@@ -163,19 +152,19 @@ class TreeCheck:
     def finish(self) -> bytes:
         """Reports what differs, with the first wrong position; gives the root of the log."""
         self._findings.checked("root")
-        self._findings.checked("tiles", self._tiled_size)
+        self._findings.checked("tiles", self._at.tiled_size)
         root = self._log.root()
         edge = self._edge()
         if edge is not None and edge.root() != root:
             self._report_root(edge)
-        if self._tile_error is not None:
-            self._findings.report("tiles", self._tile_error, shard=self._shard)
-        elif self._first_differing is not None and edge is not None and edge.root() == root:
-            self._report_tile(self._first_differing)
-        if self._tiled_size < self._frozen.size:
+        if self._at.tile_error is not None:
+            self._findings.report("tiles", self._at.tile_error, shard=self._shard)
+        elif self._at.first_differing is not None and edge is not None and edge.root() == root:
+            self._report_tile(self._at.first_differing)
+        if self._at.tiled_size < self._frozen.size:
             self._findings.note(
                 "tiles",
-                f"shard {self._shard}: {self._tiled_size} of {self._frozen.size} entries are "
+                f"shard {self._shard}: {self._at.tiled_size} of {self._frozen.size} entries are "
                 "in tiles so far",
             )
         return root
@@ -188,9 +177,11 @@ class TreeCheck:
             return None
 
     def _report_root(self, edge: Frontier) -> None:
-        named = [place for place in (self._first_differing, self._first_gap) if place is not None]
+        named = [
+            place for place in (self._at.first_differing, self._at.first_gap) if place is not None
+        ]
         differ = f"the log's root is {self._log.root().hex()}, the row's {edge.root().hex()}"
-        tiled = None if self._tiled is None or not self._tiled_size else self._tiled.root()
+        tiled = None if self._tiled is None or not self._at.tiled_size else self._tiled.root()
         if not named:
             position, how = self._without_tiles(edge, tiled)
         elif tiled == edge.root():
@@ -206,7 +197,7 @@ class TreeCheck:
         self._findings.report("root", f"{differ}: {how}", shard=self._shard, position=position)
 
     def _without_tiles(self, edge: Frontier, tiled: bytes | None) -> tuple[int | None, str]:
-        if tiled == self._log.root() and self._tiled_size == edge.size:
+        if tiled == self._log.root() and self._at.tiled_size == edge.size:
             return None, "the tiles agree with the log, so it is the row that was changed"
         if self._log.size != edge.size:
             return min(self._log.size, edge.size), "an entry is missing or was added"
