@@ -4,8 +4,10 @@ What is not said here is said by the `OTEL_*` variables: the collector's address
 """
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Thread
@@ -19,10 +21,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, Tracer, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from typing_extensions import override
 
 from engine.events_topic import TRACEPARENT
 
 _END_S_MAX: Final = 3.0
+_COMPLAINTS_EVERY_S: Final = 300.0
 _PROJECT: Final = "wallet-engine"
 
 _propagator = TraceContextTextMapPropagator()
@@ -31,6 +35,9 @@ _propagator = TraceContextTextMapPropagator()
 @asynccontextmanager
 async def tracing(process: str) -> AsyncIterator[Tracer]:
     """A tracer for the process, `engine` or `api`; what it has of spans is sent at the end."""
+    exporting = logging.getLogger(OTLPSpanExporter.__module__)
+    complaints = Complaints()
+    exporting.addFilter(complaints)
     provider = TracerProvider(resource=_resource(process), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:
@@ -40,6 +47,40 @@ async def tracing(process: str) -> AsyncIterator[Tracer]:
         ending = Thread(target=provider.shutdown, daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, _END_S_MAX)
+        if not ending.is_alive():
+            exporting.removeFilter(complaints)
+
+
+class Complaints(logging.Filter):
+    """Of what an exporter complains of at each try, lets one line through now and then.
+
+    A retry's warning has the reason, and the error that comes when it is given up has none.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._due = clock()
+        self._reason = ""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        if record.levelno == logging.WARNING:
+            self._reason = f" {record.getMessage()}"
+            return False
+        now = self._clock()
+        if now < self._due:
+            return False
+        self._due = now + _COMPLAINTS_EVERY_S
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        told = f"{record.getMessage()}{self._reason}"
+        record.msg, record.args = (
+            "spans_not_sent: %s Said every %.0f s at most.",
+            (told, _COMPLAINTS_EVERY_S),
+        )
+        return True
 
 
 def _resource(process: str) -> Resource:
