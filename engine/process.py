@@ -7,11 +7,11 @@ import signal
 import socket
 from contextlib import suppress
 
-import asyncpg
 import uvloop
 from aiokafka.errors import KafkaError
 
 from engine.consumer import CommandConsumer
+from engine.database import DATABASE_FAILURES
 from engine.errors import SetupError
 from engine.fit import register_topology
 from engine.observing import observing
@@ -49,7 +49,7 @@ async def work(settings: Settings, owner: str, stop: asyncio.Event) -> None:
         partitions = await register_topology(settings)
     except KafkaError as error:
         raise _kafka_away(settings, error) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DATABASE_FAILURES as error:
         raise SetupError(
             f"PostgreSQL does not answer, or refuses us ({str(error) or 'timeout'}): check"
             " WALLET_DATABASE_URL, and that the database is up."
