@@ -10,10 +10,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 		2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test browser lock contracts bench simulate chaos clean
+.PHONY: help setup demo check test browser lock contracts bench bench-quick simulate chaos clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install what the project needs into .venv, and fetch the broker's jars
 	@$(BIN)/python -m cli.stack.jars
@@ -52,9 +52,11 @@ contracts: $(STAMP) ## write docs/contracts and docs/errors.md anew from the cod
 	@$(BIN)/python -m schemas.contracts docs/contracts
 	@$(BIN)/python -m api.contracts docs
 
-bench: setup ## measure commands per second, and debits over HTTP, beside the raw cost of each
-	@$(BIN)/python -m bench
-	@$(BIN)/python -m bench.http
+bench: setup ## measure each figure beside its ceiling, in under an hour (FIGURE=name for one)
+	@$(BIN)/python -m bench $(if $(FIGURE),--figure $(FIGURE)) --json bench-results.json
+
+bench-quick: setup ## four figures in about two minutes, compared with the committed ratios
+	@$(BIN)/python -m bench --quick --json bench-results.json
 
 simulate: $(STAMP) ## run the engine in a simulated world, over and over (MINUTES=1, SEEDS=a:b, SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
