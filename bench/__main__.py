@@ -6,36 +6,20 @@ is measured once in each run.
 """
 
 import argparse
-import asyncio
-import logging
-import os
-import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import asyncpg
-from aiokafka.errors import KafkaError
 
 from bench.baseline import COMMITTED, LOSS_MAX, losses, read_baseline, write_baseline
-from bench.errors import BenchError
 from bench.figure import Figure
 from bench.figures import FIGURES
 from bench.machine import describe_machine, describe_versions, durable_settings
 from bench.progress import Progress
+from bench.report import run_until_signal
 from bench.results import write_json
 from bench.session import Bench, Run
 from bench.sizes import FULL, QUICK
 from bench.table import Measured, as_document, median_ratio, print_table, quantity
-from cli.errors import CommandError
-from cli.stack import StackError
-
-EXIT_INTERRUPTED = 130
-_TOLD = (
-    *(BenchError, StackError, CommandError),
-    *(asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError),
-)
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -161,29 +145,5 @@ def _positive(text: str) -> int:
     return number
 
 
-async def _until_terminated(work: Coroutine[Any, Any, int]) -> int:
-    """As an interrupt does, SIGTERM lets what was started be stopped."""
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
-
-
-def run() -> int:
-    """The exit status: 1 if a ratio is lost or something failed."""
-    options = _options()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it is new topics that it tells of
-    # the processes are to run as they do by default, whatever this shell has set
-    for name in [name for name in os.environ if name.startswith("WALLET_")]:
-        del os.environ[name]
-    try:
-        return asyncio.run(_until_terminated(main(options)))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("\nbench: interrupted; everything that was started is stopped", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except _TOLD as error:
-        print(f"bench: {str(error) or type(error).__name__}", file=sys.stderr)
-        return 1
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run_until_signal(main(_options())))
