@@ -20,11 +20,14 @@ async def database(stack: Stack) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="module")
 async def api(stack: Stack, database: str) -> AsyncIterator[RawApi]:
-    """Trusts the proxy that the tests are, on this machine."""
+    """Trusts the proxy that the tests are, on this machine.
+
+    Its deadline is short for the bodies that never come, and long enough for all the others.
+    """
     async with running_api(
         database,
         kafka_bootstrap=stack.kafka_bootstrap,
         trusted_proxies="127.0.0.1",
-        api_deadline_ms=1_500,
+        api_deadline_ms=3_000,
     ) as client:
         yield RawApi(client)

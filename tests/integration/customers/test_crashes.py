@@ -88,6 +88,8 @@ async def doomed_api(
     env = environment(service.settings) | {
         "WALLET_SECRET_KEYS": SECRET_KEYS,
         "WALLET_API_PORT": str(port),
+        # it is dead before it could answer that the outcome is not known
+        "WALLET_API_DEADLINE_MS": "60000",
         **variables,
     }
     process = stack.spawn(f"doomed-api-{next(_numbers)}", service_argv("api"), env)

@@ -79,7 +79,7 @@ async def test_what_is_paying_can_be_neither_cancelled_nor_expired(checkouts: Ch
 
 async def test_kafka_away_is_a_page_that_waits_and_then_goes_on(stack, service) -> None:
     async with (
-        service.another_api(api_deadline_ms=1_000) as client,
+        service.another_api(api_deadline_ms=3_000) as client,
         Checkouts.of(service) as checkouts,
     ):
         topup = await checkouts.open(client=client)
