@@ -1,7 +1,7 @@
 """Kafka and PostgreSQL that stop, crash and come back in the middle of a load.
 
 On a stack of this module's own: nobody else is to notice. Nor is the next test, so each one ends by
-itself, and brings back what it stopped, before the time runs out that all tests have.
+itself, and brings back what it stopped, before its time runs out.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.support.load import as_librdkafka
 from tests.support.polling import poll
 
 DRAIN_S_MAX = 12.0
-TEST_S_MAX = 120.0
+TEST_S_MAX = 300.0
 RESTART_S_MAX = 60.0
 SERVERS = [("kafka", "Kafka"), ("postgres", "PostgreSQL")]
 P = ParamSpec("P")
@@ -89,7 +89,7 @@ async def test_kafka_stops_and_crashes(deployment: Deployment) -> None:
                 await end()
                 sent = load.sent
                 await kafka.start()
-                await deployment.until_decided(sent, timeout_s=30)
+                await deployment.until_decided(sent)
         await deployment.check(load)
     assert engine.running
 

@@ -23,6 +23,8 @@ from tests.support.topics import TopicNames, create_topics
 from tests.support.wallet_command import environment
 
 PARTITIONS = 4
+HANGS_S = 60.0
+"""When something is taken to hang; on a busy machine an engine starts for half of that."""
 _numbers = count()
 
 _SETTLED = """
@@ -81,7 +83,7 @@ class Deployment:
         async with connection_to(self.settings.database_url) as connection:
             return await connection.fetch(query, *arguments)
 
-    async def until(self, query: str, *arguments: Any, timeout_s: float = 20.0) -> None:
+    async def until(self, query: str, *arguments: Any, timeout_s: float = HANGS_S) -> None:
         """Wait until each row of a query says true, through whatever outage there is."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -97,13 +99,13 @@ class Deployment:
                 raise AssertionError(f"after {timeout_s} s not: {query} {away!r}\n{self.logs()}")
             await sleep(0.05)
 
-    async def until_decided(self, count_min: int, timeout_s: float = 20.0) -> None:
+    async def until_decided(self, count_min: int, timeout_s: float = HANGS_S) -> None:
         """Wait until at least so many records have been decided."""
         await self.until(
             "SELECT sum(next_offset) >= $1 FROM shards", count_min, timeout_s=timeout_s
         )
 
-    async def until_owned_by(self, *engines: ManagedProcess, timeout_s: float = 20.0) -> None:
+    async def until_owned_by(self, *engines: ManagedProcess, timeout_s: float = HANGS_S) -> None:
         """Wait until these engines, and no others, hold the shards."""
         pids = sorted(engine.pid for engine in engines)
         await self.until(
@@ -117,7 +119,7 @@ class Deployment:
         before = engine.log_path.stat().st_size
         await poll(lambda: words.encode() in engine.log_path.read_bytes()[before:])
 
-    async def check(self, load: Load, timeout_s: float = 30.0) -> None:
+    async def check(self, load: Load, timeout_s: float = HANGS_S) -> None:
         """Wait until all is decided and published, and hold it against the journal."""
         for partition in range(PARTITIONS):
             sent = [place.offset for place in load.journal if place.partition == partition]
