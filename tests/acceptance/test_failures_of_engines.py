@@ -3,6 +3,7 @@
 import signal
 import time
 
+import pytest
 import pytest_asyncio
 
 from cli.stack import Stack
@@ -11,6 +12,8 @@ from tests.support.load import as_librdkafka
 
 SESSION_S = 20
 """Far longer than it takes a busy machine to hand partitions over."""
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest_asyncio.fixture
