@@ -8,7 +8,6 @@
 The same entries and proofs make the same file, byte for byte.
 """
 
-import base64
 import json
 import os
 import tempfile
@@ -21,6 +20,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from msgspec import Struct
 
+from audit.base64_text import to_base64
 from audit.errors import BundleError, BundleTooLargeError
 from audit.verify_bundle import FORMAT
 from projections.wallet_trees import WalletProof
@@ -82,7 +82,7 @@ class BundleWriter:
 
     def add(self, entry: bytes, proof: Sequence[bytes]) -> None:
         """One entry's bytes, and the hashes of its proof; raises BundleTooLargeError."""
-        line = _line([_text(sibling) for sibling in proof])
+        line = _line([to_base64(sibling) for sibling in proof])
         self._entries_bytes += len(entry) + 1
         self._proofs_bytes += len(line)
         if max(self._entries_bytes, self._proofs_bytes) > FILE_BYTES_MAX:
@@ -107,7 +107,7 @@ def _header(account: WalletProof, period: Period) -> bytes:
                 "last_version": account.leaf.version,
                 "entries": account.leaf.entries,
                 "index": account.index,
-                "proof": [_text(sibling) for sibling in account.proof],
+                "proof": [to_base64(sibling) for sibling in account.proof],
             },
         }
     )
@@ -116,10 +116,6 @@ def _header(account: WalletProof, period: Period) -> bytes:
 def _line(document: object) -> bytes:
     # as the verifier writes it, to see that there is nothing else in it
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def _file(name: str) -> ZipInfo:

@@ -7,13 +7,16 @@ A file is there whole or not at all, whatever happens while it is written.
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from audit.checkpoints import ShardCheckpoint, read_checkpoints
+from audit.checkpoints import ShardCheckpoint, read_checkpoints, unsigned_trees
 from audit.errors import CheckpointError, CheckpointMalformedError, NoteError
 from audit.keys import VerifierKey
+
+T = TypeVar("T")
 
 FILE_BYTES_MAX: Final = 64 << 20
 _TIME: Final = "%Y-%m-%dT%H-%M-%S.%fZ"
@@ -22,6 +25,15 @@ _DATED: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T*Z"
 
 def load_checkpoints(path: Path, key: VerifierKey) -> list[ShardCheckpoint]:
     """What the file says, every signature verified; raises AuditError with the file's name."""
+    return _load(path, lambda text: read_checkpoints(text, key))
+
+
+def load_unsigned_trees(path: Path, shard: int) -> ShardCheckpoint:
+    """What the file says of one shard, no signature verified; raises as `load_checkpoints`."""
+    return _load(path, lambda text: unsigned_trees(text, shard))
+
+
+def _load(path: Path, read: Callable[[str], T]) -> T:
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
             text = file.read(FILE_BYTES_MAX)
@@ -32,7 +44,7 @@ def load_checkpoints(path: Path, key: VerifierKey) -> list[ShardCheckpoint]:
     except UnicodeDecodeError:
         raise CheckpointMalformedError(f"{path} is no checkpoint file: it is not text.") from None
     try:
-        return read_checkpoints(text, key)
+        return read(text)
     except (CheckpointError, NoteError) as error:
         raise type(error)(f"{path}: {error}") from None
 

@@ -13,16 +13,15 @@ A note is signed under its origin as the key's name, as tools for such logs expe
 is the same for all, so an auditor needs one verifier key.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
 
+from audit.base64_text import from_base64, to_base64
 from audit.errors import CheckpointMalformedError
 from audit.keys import SigningKey, VerifierKey
-from audit.notes import sign, verified_text
+from audit.notes import parse_note, sign, verified_text
 from engine.merkle import HASH_BYTES
 
 _SIZE_DIGITS_MAX: Final = 18
@@ -38,7 +37,7 @@ class Checkpoint(Struct, frozen=True):
 
     def text(self) -> str:
         """What is signed."""
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
 
 
 class ShardCheckpoint(Struct, frozen=True):
@@ -87,9 +86,14 @@ def parse_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
             f"The note is of {origin[:100]!r}, which is no tree of {key.name}: is it the verifier "
             "key of the service that made the note?"
         )
-    text = verified_text(note, key.under(origin))
+    return parse_text(verified_text(note, key.under(origin)))
+
+
+def parse_text(text: str) -> Checkpoint:
+    """What a note's text says, whoever signed it; raises CheckpointMalformedError."""
     lines = text.removesuffix("\n").split("\n")
-    size, root = (lines[1], _root(lines[2])) if len(lines) >= 3 else ("", b"")
+    origin = lines[0]
+    size, root = (lines[1], from_base64(lines[2])) if len(lines) >= 3 else ("", b"")
     if not all(lines) or not _is_number(size, _SIZE_DIGITS_MAX) or len(root) != HASH_BYTES:
         raise CheckpointMalformedError(
             f"The note of {origin[:100]!r} is no checkpoint, which has an origin, a size and a "
@@ -121,6 +125,19 @@ def read_checkpoints(text: str, key: VerifierKey) -> list[ShardCheckpoint]:
     return sorted(_pair(trees, key.name), key=lambda checkpoint: checkpoint.shard)
 
 
+def unsigned_trees(text: str, shard: int) -> ShardCheckpoint:
+    """What a checkpoint file says of one shard, without a look at its signatures.
+
+    Whoever makes a bundle needs no key: its proofs have to lead to these roots, and whether they
+    are the signer's is for the auditor to check. Raises CheckpointMalformedError or
+    NoteMalformedError.
+    """
+    trees = [parse_text(parse_note(note).text) for note in split_notes(text)]
+    log = _ending(trees, f"/shard/{shard}/log")
+    wallets = _ending(trees, f"/shard/{shard}/wallets/{log.size}")
+    return ShardCheckpoint(shard, log.size, log.root, wallets.size, wallets.root)
+
+
 def split_notes(text: str) -> list[str]:
     """The notes of a file, each as it was signed; raises CheckpointMalformedError."""
     parts = text.removesuffix("\n").split("\n\n")
@@ -131,6 +148,16 @@ def split_notes(text: str) -> list[str]:
         )
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return [f"{head}\n\n{signatures}\n" for head, signatures in pairs]
+
+
+def _ending(trees: Iterable[Checkpoint], end_of_origin: str) -> Checkpoint:
+    for tree in trees:
+        if tree.origin.endswith(end_of_origin):
+            return tree
+    raise CheckpointMalformedError(
+        f"The file has no note of …{end_of_origin}: is it a checkpoint of this service, as "
+        "`wallet checkpoint` wrote it?"
+    )
 
 
 def _pair(trees: dict[str, Checkpoint], name: str) -> list[ShardCheckpoint]:
@@ -166,10 +193,3 @@ def _shard_of_log(origin: str, name: str) -> int | None:
 def _is_number(text: str, digits_max: int) -> bool:
     plain = text.isascii() and text.isdecimal() and len(text) <= digits_max
     return plain and text == str(int(text))
-
-
-def _root(encoded: str) -> bytes:
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        return b""

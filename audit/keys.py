@@ -7,8 +7,6 @@ BASE64 is of the byte 0x01, for Ed25519, and the 32 bytes of the public key or o
 ID is 8 hex digits: the first four bytes of SHA-256(NAME, 0x0A, 0x01, public key).
 """
 
-import base64
-import binascii
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -18,10 +16,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
+from audit.base64_text import from_base64, to_base64
 from audit.errors import KeyExistsError, KeyUnreadableError
 
 KEY_ID_BYTES: Final = 4
-SIGNATURE_BYTES: Final = 64
 
 _ED25519: Final = b"\x01"
 _KEY_BYTES: Final = 32
@@ -67,7 +65,7 @@ class VerifierKey(Struct, frozen=True):
         return True
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{_encoded(self.public)}"
+        return f"{self.name}+{self.id.hex()}+{to_base64(_ED25519 + self.public)}"
 
 
 class SigningKey:
@@ -122,7 +120,8 @@ class SigningKey:
 
     def secret_line(self) -> str:
         """What its file holds."""
-        return f"{_SIGNER_PREFIX}{self.name}+{self.verifier.id.hex()}+{_encoded(self._seed)}\n"
+        encoded = to_base64(_ED25519 + self._seed)
+        return f"{_SIGNER_PREFIX}{self.name}+{self.verifier.id.hex()}+{encoded}\n"
 
 
 def write_key(key: SigningKey, path: Path) -> None:
@@ -182,17 +181,10 @@ def is_key_name(text: str) -> bool:
 
 
 def _key_bytes(encoded: str, what: str) -> bytes:
-    try:
-        decoded = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
+    decoded = from_base64(encoded)
     if decoded[:1] != _ED25519 or len(decoded) != 1 + _KEY_BYTES:
         raise KeyUnreadableError(
             f"This {what} is no Ed25519 key of signed notes: after the last plus sign there have "
             f"to be {1 + _KEY_BYTES} bytes in base64, the first of them 1. Pass the whole line."
         )
     return decoded[1:]
-
-
-def _encoded(key: bytes) -> str:
-    return base64.b64encode(_ED25519 + key).decode()

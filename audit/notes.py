@@ -4,12 +4,11 @@ note = sign(text, key)
 assert verified_text(note, key.verifier) == text
 """
 
-import base64
-import binascii
 from typing import Final
 
 from msgspec import Struct
 
+from audit.base64_text import from_base64, to_base64
 from audit.errors import NoteMalformedError, SignatureError
 from audit.keys import KEY_ID_BYTES, SigningKey, VerifierKey, is_key_name
 
@@ -36,7 +35,7 @@ class Note(Struct, frozen=True):
 def sign(text: str, key: SigningKey) -> str:
     """The text as a note with one signature; raises NoteMalformedError if it can't be a note's."""
     _check_text(text)
-    signed = base64.b64encode(key.verifier.id + key.sign(text.encode())).decode()
+    signed = to_base64(key.verifier.id + key.sign(text.encode()))
     return f"{text}\n{_DASH}{key.name} {signed}\n"
 
 
@@ -86,10 +85,7 @@ def verified_text(note: str, key: VerifierKey) -> str:
 
 def _parse_signature(line: str) -> NoteSignature:
     name, space, encoded = line.removeprefix(_DASH).partition(" ")
-    try:
-        decoded = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
+    decoded = from_base64(encoded)
     well_formed = line.startswith(_DASH) and space and is_key_name(name)
     if not well_formed or len(decoded) <= KEY_ID_BYTES:
         raise NoteMalformedError(

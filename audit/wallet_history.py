@@ -15,10 +15,10 @@ from asyncpg import Connection
 from msgspec import Struct
 
 from audit.bundles import BundleWriter, Period
+from audit.checkpoint_files import load_unsigned_trees
 from audit.checkpoints import ShardCheckpoint
 from audit.errors import BundleError, HistoryChangedError
 from audit.signing import exclusively
-from audit.tree_heads import read_tree_heads
 from engine.merkle import MerkleError, ReadNode, inclusion_proof, leaf_hash, verify_inclusion
 from engine.replay import find_shard, read_wallet, shard_sizes
 from projections.log_tree import read_log_nodes
@@ -68,7 +68,7 @@ async def write_bundle(
     shard = await find_shard(connection, wallet_id)
     if shard is None:
         raise BundleError(f"There is no wallet {wallet_id}: no engine has ever started here.")
-    trees = read_tree_heads(checkpoint, shard)
+    trees = load_unsigned_trees(checkpoint, shard)
     account = await _prove_account(connection, wallet_id, trees)
     entries = 0
     with BundleWriter.open(path, account, period) as bundle:
@@ -156,7 +156,7 @@ def _read(account: WalletProof, position: int, data: bytes) -> _Placed:
     shard, wallet_id = account.tree.shard, account.leaf.wallet_id
     try:
         placed = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _changed(shard, account.tree.size, f"position {position}: {error}") from error
     # or another wallet's entry would be given away, as the columns are not under the tree
     if (placed.wallet_id, placed.shard, placed.position) != (wallet_id, shard, position):

@@ -7,8 +7,8 @@ import pytest
 
 from audit import bundles
 from audit.bundles import BundleWriter, Period
+from audit.checkpoint_files import load_unsigned_trees
 from audit.errors import BundleError, BundleTooLargeError, CheckpointError, NoteError
-from audit.tree_heads import read_tree_heads
 from projections.wallet_trees import WalletLeaf, WalletProof, WalletTree
 from tests.support.bundle_forgeries import LOG, MINE
 from tests.support.signed_log import checked
@@ -82,7 +82,7 @@ def test_a_bundle_is_bounded(tmp_path, monkeypatch):
 def heads(tmp_path, data):
     path = tmp_path / "checkpoint.txt"
     path.write_bytes(data)
-    return read_tree_heads(path, 0)
+    return load_unsigned_trees(path, 0)
 
 
 def test_tree_heads_are_read_without_a_key(tmp_path):
@@ -104,6 +104,8 @@ def test_tree_heads_are_read_without_a_key(tmp_path):
         LOG.checkpoint.replace(b"log\n", b"log\nx", 1),
         LOG.checkpoint.replace(b"/wallets/", b"/wallets/9"),
         LOG.checkpoint.replace(b"=\n\n", b"\n\n", 1),
+        LOG.checkpoint.replace(b"log\n", b"log\n" + b"9" * 5_000, 1),
+        LOG.checkpoint.replace(b"log\n", b"log\n" + "\u0661".encode(), 1),
     ],
 )
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, spoilt):
@@ -113,4 +115,4 @@ def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, spoilt):
 
 def test_a_checkpoint_that_is_not_there_says_how_to_get_one(tmp_path):
     with pytest.raises(CheckpointError, match="wallet checkpoint"):
-        read_tree_heads(tmp_path / "checkpoint.txt", 0)
+        load_unsigned_trees(tmp_path / "checkpoint.txt", 0)

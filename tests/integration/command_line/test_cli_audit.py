@@ -235,6 +235,14 @@ async def changed(proven, wallet_id):
     await proven.edit_entry(position, description="another")
 
 
+async def nested(proven, wallet_id):
+    await proven.tamper(
+        """UPDATE log SET data = convert_to('{"x":' || repeat('[', 100000), 'UTF8')"""
+        " WHERE wallet_id = $1 AND version = 2",
+        wallet_id,
+    )
+
+
 async def dropped(proven, wallet_id):
     await proven.tamper(
         "DELETE FROM log WHERE position ="
@@ -253,7 +261,7 @@ async def spoilt_tiles(proven, wallet_id):
 
 @pytest.mark.parametrize(
     "tampering",
-    [put_in, exchanged, changed, changed_account, dropped, cut, spoilt_tiles],
+    [put_in, exchanged, changed, nested, changed_account, dropped, cut, spoilt_tiles],
 )
 async def test_a_log_that_was_changed_is_not_bundled(proven, auditor, migrated, tampering):
     await tampering(proven, MINE)
