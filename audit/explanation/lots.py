@@ -7,6 +7,7 @@ from audit.explanation.reasons import Steps, named, needed
 from audit.explanation.story import LotStory, Story
 from schemas.entries import Entry
 from schemas.events import LotAmount
+from schemas.instants import to_text
 from schemas.money import format_amount
 
 
@@ -49,7 +50,7 @@ def described(lot: LotStory, currency: str) -> str:
     if joined:
         said += f" and {len(joined)} more top-ups joined ({format_amount(lot.came_in, currency)})"
     if lot.expires_at is not None:
-        said += f", to expire at {lot.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+        said += f", to expire at {to_text(lot.expires_at)}"
     if taken:
         used = format_amount(-sum(touch.change for touch in taken), currency)
         said += f", and of which {used} had been taken before"

@@ -299,6 +299,12 @@ def test_a_top_up_says_what_became_of_it():
     assert "0.00 GHS are left in lot 2" in told(explanation)
 
 
+def test_a_lot_says_to_the_microsecond_when_it_expires():
+    history = opened().wait(0.25).credit(WALLET, 500, lasts=5).debit(WALLET, 200)
+
+    assert "to expire at 2026-01-01T00:00:05.250000Z" in told(explained(history, Debited))
+
+
 def test_an_expiry_says_what_expired():
     history = opened().credit(WALLET, 500, lasts=5, reference="gift").topup(WALLET, 50)
     history.debit(WALLET, 200).wait(6).expire(WALLET)
