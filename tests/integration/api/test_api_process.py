@@ -157,6 +157,22 @@ async def test_a_client_that_stalls_does_not_hold_the_process(database_url, conn
     assert any("did not end in time" in line for line in process.lines)
 
 
+async def test_a_body_that_does_not_end_does_not_hold_the_process(
+    database_url, connection
+) -> None:
+    async with api_process(database_url, api_deadline_ms="300") as process:
+        await process.until_listening()
+        place = urlsplit(process.url)
+        with socket.create_connection((place.hostname, place.port)) as client:
+            client.sendall(
+                b"POST /v1/wallets HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n"
+            )
+            # it is answered, and what may come of the rest is waited for
+            assert client.recv(1_000).startswith(b"HTTP/1.1 401 ")
+            assert await process.end(signal.SIGTERM) == 0
+    assert "Traceback" not in "".join(process.lines)
+
+
 async def test_it_ends_at_once_when_told_while_it_starts(database_url) -> None:
     stop = asyncio.Event()
     stop.set()
