@@ -4,26 +4,24 @@ Each system makes the same debits, on 1,000 funded accounts and on one, on the s
 durable settings, one after the other. A peer runs with the quickest of its settings; all balances
 are added up at the end of every run. Latencies are at half of the system's own top rate, open-loop.
 
-python -m bench.peers [--runs N] [--scale X] [--json FILE]
+python -m bench.peers [--runs N] [--scale S] [--json FILE]
 """
 
 import argparse
-import asyncio
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.errors import BenchError
-from bench.machine import describe_versions, durable_settings
 from bench.peers import wallet_engine
 from bench.peers.published import PUBLISHED
 from bench.peers.runs import Length, Outcome, Peer, Peers, Setting
-from bench.results import write_json
+from bench.report import run_report
 from bench.session import Bench
-from bench.sizes import FULL
 
 ACCOUNTS = (1_000, 1)
 
@@ -39,8 +37,15 @@ PLAIN_SQL = Peer(
 
 def event_sourcing(accounts: int) -> Peer:
     """More threads than accounts would have nothing to do."""
+    try:
+        release = version("eventsourcing")
+    except PackageNotFoundError:
+        raise BenchError(
+            "pyeventsourcing is not installed: run make setup, or install what pyproject.toml names"
+            " as bench-peers"
+        ) from None
     return Peer(
-        "pyeventsourcing",
+        f"pyeventsourcing {release}",
         "bench.peers.event_sourcing",
         tuple(
             Setting(
@@ -63,23 +68,12 @@ async def measure(bench: Bench, runs: int, scale: float) -> Outcomes:
     peers = Peers(bench.stack.database_url, runs, length, bench.say)
     return {
         accounts: [
-            await measure_ours(bench, accounts, runs),
+            await wallet_engine.measure(bench, accounts, runs, length.half_s),
             await peers.measure(PLAIN_SQL, accounts),
             await peers.measure(event_sourcing(accounts), accounts),
         ]
         for accounts in ACCOUNTS
     }
-
-
-async def measure_ours(bench: Bench, accounts: int, runs: int) -> Outcome:
-    """As many debits in each run as the benchmark's own figures take."""
-    tops = []
-    for number in range(runs):
-        bench.say(f"{wallet_engine.NAME}, {accounts:,} accounts, run {number + 1}")
-        tops.append(
-            await wallet_engine.debits_per_s(bench, accounts, number, bench.sizes.commands)
-        )
-    return Outcome(wallet_engine.NAME, wallet_engine.SETTING, tops, None)
 
 
 def print_outcomes(outcomes: Outcomes) -> None:
@@ -100,8 +94,8 @@ def print_outcomes(outcomes: Outcomes) -> None:
                 each.setting,
                 f"{each.debits_per_s:,.0f}",
                 f"{min(each.tops):,.0f}-{max(each.tops):,.0f}",
-                f"{each.half.p50_ms:.1f}" if each.half else "",
-                f"{each.half.p99_ms:.1f}" if each.half else "",
+                f"{each.half.p50_ms:.1f}",
+                f"{each.half.p99_ms:.1f}",
                 times,
             )
         _console().print("", table)
@@ -122,27 +116,15 @@ def _console() -> Console:
     return Console(width=150, highlight=False)
 
 
-async def main(options: argparse.Namespace) -> None:
-    """Measures, prints, writes."""
-    async with Bench.started(FULL.scaled(options.scale), print) as bench:
-        versions = await describe_versions(bench.stack)
-        settings = await durable_settings(bench.stack)
-        outcomes = await measure(bench, options.runs, options.scale)
+async def main(bench: Bench, options: argparse.Namespace) -> dict[int, list[dict[str, Any]]]:
+    """Measures and prints."""
+    outcomes = await measure(bench, options.runs, options.scale)
     print_outcomes(outcomes)
     print_published()
-    if options.json:
-        results = {
-            accounts: [asdict(each) for each in found] for accounts, found in outcomes.items()
-        }
-        write_json(options.json, options, results, versions=versions, settings=settings)
+    return {accounts: [asdict(each) for each in found] for accounts, found in outcomes.items()}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="of each (%(default)s)")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the workload, to try it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found")
-    try:
-        asyncio.run(main(parser.parse_args()))
-    except BenchError as error:
-        sys.exit(f"bench.peers: {error}")
+    sys.exit(run_report(main, parser))

@@ -13,24 +13,25 @@ class Published(NamedTuple):
 
 
 TWO_CORES = "two cores, durable settings, debits on 1,000 accounts and on one"
+_REPORTED = "reported to this project; no command here repeats it"
 _TB_PERF = "github.com/softwaremill/tb-perf at 231725f, local-results, 2026-01-19"
 
 PUBLISHED = (
-    Published("Formance Ledger 2.4.12", "170-460", TWO_CORES, "measured for comparison with us"),
-    Published("Blnk 0.15.2", "60-810", TWO_CORES, "measured for comparison with us"),
-    Published("pyeventsourcing", "90-2,050", TWO_CORES, "measured for comparison with us"),
-    Published("pgledger", "1,400-4,900", TWO_CORES, "measured for comparison with us"),
+    Published("Formance Ledger 2.4.12", "170-460", TWO_CORES, _REPORTED),
+    Published("Blnk 0.15.2", "60-810", TWO_CORES, _REPORTED),
+    Published("pyeventsourcing", "90-2,050", TWO_CORES, _REPORTED),
+    Published("pgledger", "1,400-4,900", TWO_CORES, _REPORTED),
     Published(
         "Formance Ledger 3.0.0-alpha.1",
         "1,400-6,600",
         f"{TWO_CORES}; one by one",
-        "measured for comparison with us",
+        _REPORTED,
     ),
     Published(
         "Formance Ledger 3.0.0-alpha.1",
         "39,200",
         f"{TWO_CORES}; atomic bulks of 500",
-        "measured for comparison with us",
+        _REPORTED,
     ),
     Published(
         "Formance Ledger 1.10 and 2.0",

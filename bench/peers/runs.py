@@ -55,12 +55,12 @@ class Length(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a system on one workload: debits/s of each run, and `half` of that rate."""
+    """What came of a system on one workload: debits/s of each run, and what half of it is like."""
 
     system: str
     setting: str
     tops: list[float]
-    half: Rate | None
+    half: Rate
 
     @property
     def debits_per_s(self) -> float:
