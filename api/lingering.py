@@ -55,14 +55,12 @@ class Lingering:
 class _Body:
     """A body on its way: how much of it was received, and whether that is all.
 
-    `announced`: how many bytes there are, if anybody has said so. `awaited`: nothing of it is sent
-    before the caller has been told to.
+    `announced`: how many bytes there are, if anybody has said so.
     """
 
-    def __init__(self, receive: Receive, announced: int | None, *, awaited: bool) -> None:
+    def __init__(self, receive: Receive, announced: int | None) -> None:
         self._receive = receive
         self._announced = announced
-        self._awaited = awaited
         self._received = 0
         self._receiving = False
         self._ended = False
@@ -71,15 +69,12 @@ class _Body:
     def of(cls, scope: HTTPScope, receive: Receive) -> "_Body | None":
         """The request's body, if it has one."""
         announced: int | None = 0
-        awaited = False
         for name, value in scope["headers"]:
             if name == b"content-length" and announced is not None:
                 announced = int(value[:20]) if value.isdigit() else None
             elif name == b"transfer-encoding":
                 announced = None
-            elif name == b"expect":
-                awaited = True
-        return None if announced == 0 else cls(receive, announced, awaited=awaited)
+        return None if announced == 0 else cls(receive, announced)
 
     async def receive(self) -> ReceiveMessage:
         """The next part, as the server hands it over."""
@@ -113,6 +108,4 @@ class _Body:
 
     def _is_worth_a_wait(self) -> bool:
         # who receives now has waited for it until the deadline
-        if self._awaited or self._receiving:
-            return False
-        return (self._announced or self._received) <= BODY_BYTES_MAX
+        return not self._receiving and (self._announced or self._received) <= BODY_BYTES_MAX

@@ -72,11 +72,6 @@ async def test_a_length_that_is_none_says_nothing(length) -> None:
     assert happened == [b"a", "answer"]
 
 
-async def test_what_nobody_has_been_asked_to_send_is_not_waited_for() -> None:
-    headers = [(b"content-length", b"1"), (b"expect", b"100-continue")]
-    assert await _happened(_refuse, _Server(), *headers) == [CLOSE, "gone"]
-
-
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")]])
 async def test_where_there_is_no_body_nothing_is_asked_for(headers) -> None:
     assert await _happened(_refuse, _Server(), *headers) == ["answer"]
