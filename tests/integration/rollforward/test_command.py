@@ -41,6 +41,23 @@ async def test_a_dry_run_says_what_would_be_done_and_writes_nothing(behind: Sett
     assert len(await log_rows(behind.database_url)) == 2
 
 
+async def test_status_says_that_history_is_lacking_until_it_is_there_again(
+    behind: Settings,
+) -> None:
+    # the database learns of its topics
+    assert (await run(behind, "roll-forward", "--dry-run")).status == 0
+    lacking = await run(behind, "status")
+    assert lacking.status == 0, lacking.err
+    assert "shard 0 (up to 5, and not 2)" in lacking.out
+    assert "then `wallet roll-forward`" in lacking.out
+    (shard,) = (await run(behind, "status", "--json")).document["shards"]
+    assert (shard["position"], shard["events_position"]) == (2, 5)
+    assert (await run(behind, "roll-forward", "--yes")).status == 0
+    whole = await run(behind, "status")
+    assert whole.status == 0, whole.err
+    assert "lack" not in whole.out
+
+
 async def test_it_says_what_was_done_and_what_was_not(behind: Settings) -> None:
     dry = (await run(behind, "roll-forward", "--dry-run", "--json")).document
     done = await run(behind, "roll-forward", "--yes")
