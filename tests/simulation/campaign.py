@@ -1,18 +1,30 @@
 """Runs many seeds on all cores, and tells how it goes."""
 
+import gc
 import multiprocessing
+import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from types import FrameType
 
 from tests.simulation.plan import Plan
 from tests.simulation.runs import Outcome, run
 
 _TELL_EVERY_S = 1.0
 _SEEDS_AT_ONCE = 4
+_SEEDS_OF_A_PROCESS = 40
+_ORPHAN_S = 1.0
+
+
+class _EndedError(Exception):
+    """Somebody wants the campaign to end."""
 
 
 class Tally:
@@ -69,24 +81,63 @@ def outcomes(
         yield from map(work, seeds)
         return
     # forked: each has the same hash seed, without which sets have another order
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
+    context = multiprocessing.get_context("fork")
+    with context.Pool(
+        processes,
+        initializer=_begin,
+        initargs=(os.getpid(),),
+        maxtasksperchild=_SEEDS_OF_A_PROCESS // _SEEDS_AT_ONCE,
+    ) as pool:
         yield from pool.imap(work, seeds, chunksize=_SEEDS_AT_ONCE)
+
+
+def _begin(parent: int) -> None:
+    """What a process does before its seeds: it ends before there is much garbage to collect."""
+    gc.freeze()
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_ORPHAN_S)
+    os._exit(1)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Raises _EndedError when the process is told to end, also where a shell has it ignore that."""
+
+    def end(_: int, __: FrameType | None) -> None:
+        raise _EndedError
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except _EndedError:
+        return
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def campaign(
     seeds: Iterable[int], *, minutes: float | None, processes: int | None, failures_max: int
 ) -> Tally:
-    """Run seeds until there are no more, the time is up, or enough have failed."""
+    """Run seeds until there are no more, the time is up, enough have failed, or a signal comes."""
     tally = Tally()
-    for outcome in outcomes(seeds, processes=processes):
-        tally.add(outcome)
-        if outcome.kind is not None:
-            print(told(outcome), flush=True)
-        tally.tell()
-        if minutes is not None and tally.elapsed_s > 60 * minutes:
-            break
-        if len(tally.failed) >= failures_max:
-            break
+    with _ending_on_signals():
+        for outcome in outcomes(seeds, processes=processes):
+            tally.add(outcome)
+            if outcome.kind is not None:
+                print(told(outcome), flush=True)
+            tally.tell()
+            if minutes is not None and tally.elapsed_s > 60 * minutes:
+                break
+            if len(tally.failed) >= failures_max:
+                break
     return tally
 
 
