@@ -37,6 +37,8 @@ class Process:
         self.name = name
         self.dead = False
         self.paused = False
+        self.still = False
+        """Whether it is dead or paused."""
         self.pauses = 0
         self.skew_s = 0.0
         self.leaving = asyncio.Event()
@@ -67,7 +69,7 @@ class Process:
     def kill(self) -> None:
         """End it as SIGKILL does: nothing of it ever runs again, no `finally` either."""
         if not self.dead:
-            self.dead = True
+            self.dead = self.still = True
             self._held.clear()
             self.on_death()
 
@@ -80,24 +82,24 @@ class Process:
         self._loop.call_soon(self.kill, context=Context())
 
     def pause(self) -> None:
-        self.paused = True
+        self.paused = self.still = True
         self.pauses += 1
 
     def resume(self) -> None:
-        self.paused = False
+        self.paused, self.still = False, self.dead
         held, self._held = self._held, []
         self._loop._ready.extend(held)
 
     def steps_on(self, handle: "_Handle") -> bool:
         """Whether it takes this step now."""
-        if not (self.dead or self.paused):
+        if not self.still:
             self.steps += 1
             if self.steps != self.alarm_step:
                 return True
             self.alarm()
         if self.paused:
             self._held.append(handle)
-        return not (self.dead or self.paused)
+        return not self.still
 
 
 def _nothing() -> None:
@@ -140,7 +142,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def __init__(self, source: Random, shuffled: float = 0.0) -> None:
         self._source = source
         self._shuffled = shuffled
-        self._now = 0.0
+        self.now = 0.0
+        """As `time()`, without a call."""
         self._ready: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
         self._scheduled = 0
@@ -155,7 +158,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.unhandled: list[dict[str, Any]] = []
 
     def time(self) -> float:
-        return self._now
+        return self.now
 
     def fail(self, failure: BaseException) -> None:
         """End the run with this, whatever the code that is running makes of it."""
@@ -165,19 +168,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Any, *args: Any, context: Context | None = None
     ) -> _Handle:
-        handle = _Handle(callback, args, context if context is not None else copy_context())
+        handle = _Handle(callback, args, copy_context() if context is None else context)
         self._ready.append(handle)
         return handle
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
     ) -> _Handle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        handle = _Handle(callback, args, copy_context() if context is None else context)
+        self._scheduled += 1
+        heappush(self._timers, (self.now + delay, self._scheduled, handle))
+        return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> _Handle:
-        handle = _Handle(callback, args, context if context is not None else copy_context())
+        handle = _Handle(callback, args, copy_context() if context is None else context)
         self._scheduled += 1
         heappush(self._timers, (when, self._scheduled, handle))
         return handle
@@ -223,8 +229,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             callback, process = handle.callback, handle.process
             if callback is None:
                 continue
-            if process is not None and not process.steps_on(handle):
-                continue
+            if process is not None:
+                if process.still or process.steps + 1 == process.alarm_step:
+                    if not process.steps_on(handle):
+                        continue
+                else:
+                    process.steps += 1
             self.callbacks += 1
             handle.context.run(callback, *handle.args)
             if self._failure is not None:
@@ -235,8 +245,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             when, _, handle = heappop(timers)
             if handle.callback is None:
                 continue
-            if when > self._now:
-                self._now = when
+            if when > self.now:
+                self.now = when
             ready.append(handle)
             if not timers or timers[0][0] > when:
                 return
@@ -261,11 +271,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self._ready.clear()
         self._timers.clear()
-        for task in self._tasks:
-            if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                _close(task)
-        self._tasks.clear()
+        # what is closed may start something that closes what it holds, and that is closed as well
+        events._set_running_loop(self)
+        try:
+            while self._tasks:
+                task = self._tasks.pop()
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    _close(task)
+        finally:
+            events._set_running_loop(None)
 
 
 def _close(task: SimulatedTask) -> None:
