@@ -7,12 +7,14 @@ JSON of the log, without what only people read.
 import json
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from aiokafka.partitioner import murmur2
 
 from tests.simulation.plain_wallet import PlainWallet, created, do, expire, objection
 from tests.simulation.reading import Undecodable, read_command
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class SentRecord(Protocol):
@@ -210,7 +212,7 @@ def _rejection(code: str, wallet: PlainWallet | None, command: dict[str, Any]) -
 
 def canonical(command: dict[str, Any]) -> str:
     """One spelling for all that say the same: sorted, without blanks, times in microseconds."""
-    return json.dumps(command, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(command)
 
 
 def _digest(tag: bytes, *parts: bytes) -> bytes:

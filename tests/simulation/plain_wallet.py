@@ -32,6 +32,8 @@ class PlainWallet:
         self.entries = 0
         self.lots: list[Lot] = []
         self.moves: list[tuple[int, int]] = []
+        self._added_up = 0
+        self._left: dict[int, int] = {}
 
     def is_foreign(self, command: dict[str, Any]) -> bool:
         """Whether the command means another owner's wallet."""
@@ -46,14 +48,17 @@ class PlainWallet:
 
     def left(self) -> dict[int, int]:
         """What is left of each lot that has anything, and what is owed."""
-        sums: dict[int, int] = {}
-        for number, amount in self.moves:
-            sums[number] = sums.get(number, 0) + amount
-        return {number: amount for number, amount in sums.items() if amount}
+        if self._added_up != len(self.moves):
+            sums: dict[int, int] = {}
+            for number, amount in self.moves:
+                sums[number] = sums.get(number, 0) + amount
+            self._left = {number: amount for number, amount in sums.items() if amount}
+            self._added_up = len(self.moves)
+        return self._left
 
     def balance(self) -> int:
         """What all lots hold, less what is owed."""
-        return sum(amount for _, amount in self.moves)
+        return sum(self.left().values())
 
     def filled_lots(self) -> list[Lot]:
         """The lots that have anything left, oldest first."""

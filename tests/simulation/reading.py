@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +42,7 @@ def without_absent(fields: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+@lru_cache(10_000)
 def microseconds(text: str) -> int:
     """RFC 3339 as microseconds since 1970; ValueError without a zone."""
     moment = datetime.fromisoformat(text)
@@ -72,7 +73,8 @@ def _text(value: object, shortest: int, longest: int) -> bool:
 
 
 def _matches(pattern: str) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+    compiled = re.compile(pattern)
+    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
 
 
 def _whole(value: object, smallest: int, largest: int) -> bool:

@@ -67,6 +67,8 @@ class Trouble:
         self.disk_slow_until = 0.0
 
     def _here(self) -> Weather | None:
+        if not self._weather:
+            return None
         process = current_process()
         return None if process is None else self._weather.get(process.name)
 

@@ -77,6 +77,7 @@ class World:
         self.trace = trace
         self.faults: Counter[str] = Counter()
         self._sources = 0
+        self._now = 0.0, START
         self.loop = VirtualLoop(self._source(), plan.rates.shuffled)  # type: ignore[abstract]
         self.trouble = Trouble(self.loop, plan.rates, self._source(), self.faults)
         self.database = SimulatedDatabase(self.now, self.trouble, shards=plan.partitions)
@@ -109,7 +110,9 @@ class World:
         return listen
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.loop.time())
+        if self._now[0] != self.loop.now:
+            self._now = self.loop.now, START + timedelta(seconds=self.loop.now)
+        return self._now[1]
 
     def _now_ms(self) -> int:
         return int(self.now().timestamp() * 1000)

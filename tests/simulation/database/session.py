@@ -7,6 +7,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
@@ -51,6 +52,7 @@ class Session:
     def __init__(self, database: "SimulatedDatabase", settings: dict[str, str]) -> None:
         self.database = database
         self.settings = settings
+        self.loop = asyncio.get_running_loop()
         self.number = database.next_pid()
         self.ended = False
         self._transaction: Transaction | None = None
@@ -136,7 +138,7 @@ class Session:
 
     def when_free(self) -> "asyncio.Future[Rows]":
         """Done once the session, which is busy, has time for another statement."""
-        self._on_free = asyncio.get_running_loop().create_future()
+        self._on_free = self.loop.create_future()
         return self._on_free
 
     @property
@@ -182,7 +184,7 @@ class Session:
 
     def call_later(self, seconds: float, call: Any) -> asyncio.TimerHandle:
         """By the server itself, whatever becomes of the client."""
-        return asyncio.get_running_loop().call_later(seconds, call, context=self.database.context)
+        return self.loop.call_later(seconds, call, context=self.database.context)
 
     def _time_out(self) -> None:
         if self._running is not None:
@@ -243,7 +245,7 @@ class _Running:
         self.error: Exception | None = None
 
     def wait_for_it(self) -> "asyncio.Future[Rows]":
-        self._reply = asyncio.get_running_loop().create_future()
+        self._reply = self._session.loop.create_future()
         if self._commits and not self._committing:
             self._timer = self._session.time_out("transaction_timeout", self._time_out)
         return self._reply
@@ -286,7 +288,7 @@ class _Running:
                 return
         if seconds:
             self._committing = True
-            self.ready_at = asyncio.get_running_loop().time() + seconds
+            self.ready_at = self._session.loop.time() + seconds
             self._timer = self._session.call_later(seconds, self._committed)
         else:
             self._committed()
@@ -344,6 +346,7 @@ class _Running:
             self._timer = None
 
 
+@cache
 def _seconds(setting: str) -> float:
     """Of a time setting: milliseconds unless it has a unit."""
     found = re.fullmatch(r"(\d+)(ms|s|min)?", setting)

@@ -56,10 +56,12 @@ class RowLocks:
 
     def release(self, transaction: "Transaction") -> None:
         """Free all rows of the transaction; the first in each queue goes on."""
+        if not transaction.locked:
+            return
         locked, transaction.locked = transaction.locked, set()
         for row in locked:
             del self._holders[row]
-        for row in sorted(locked, key=repr):
+        for row in sorted(locked, key=repr) if len(locked) > 1 else locked:
             # whoever goes on takes the row, or leaves it to the next
             while row not in self._holders and (waiting := self._waiting.get(row)):
                 waiting.popleft()()
