@@ -18,7 +18,7 @@ PARTITIONS = 4
 WORKERS = 2
 COMMANDS_MIN = 300
 FAULTS_MIN = 5
-_COMMANDS_MAX = 360
+_COMMANDS_MAX = 320
 _FAULTS_MAX = 14
 _SENDING_MS = (1_500, 6_000)
 _CUT_OFF = 0.2
@@ -127,7 +127,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         return cls(
             seed=seed,
             # two get into each other's way; one is quicker to simulate
-            projectors=source.choice((1, 1, 2)),
+            projectors=source.choice((1, 1, 1, 2)),
             settings=settings,
             lots_max=lots_max,
             commands=commands,
@@ -139,7 +139,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def _draw_settings(source: Random) -> dict[str, int]:
     return {
-        "batch_commands_max": source.choice((1, 3, 10, 40, 500)),
+        "batch_commands_max": source.choice((1, 3, 10, 10, 40, 40, 500, 500)),
         "queue_commands_max": source.choice((2, 10, 50, 20_000)),
         "cached_wallets_max": source.choice((1, 2, 5, 1000)),
         "snapshot_every_versions": source.choice((1, 2, 5, 20)),
