@@ -4,11 +4,12 @@ import json
 import re
 from http import HTTPStatus
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
+from litestar import Litestar
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import create_app, versions
@@ -270,7 +271,15 @@ def _routes() -> set[tuple[str, str]]:
         secret_keys=SecretKeys(("k" * 32,)),
         public_url="https://w.example.com",
     )
-    application = create_app(services, Mock(), Mock(), Mock())._app.otherwise  # type: ignore[attr-defined]
+    made: list[Litestar] = []
+
+    def make(**options: Any) -> Litestar:
+        made.append(Litestar(**options))
+        return made[-1]
+
+    with patch("api.app.Litestar", make):
+        create_app(services, Mock(), Mock(), Mock())
+    (application,) = made
     return {
         (method, re.sub(r":\w+}", "}", route.path))
         for route in application.routes
