@@ -5,6 +5,7 @@ import platform
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from bench.errors import BenchError
 from cli.stack import Stack
 from cli.stack.jars import kafka_version
+from engine.settings import Settings
 
 _PACKAGES = (
     "wallet-engine",
@@ -46,6 +48,14 @@ _KAFKA_SETTINGS = (
     "num.network.threads",
     "compression.type",
 )
+_SERVICE_SETTINGS = (
+    "partitions",
+    "batch_commands_max",
+    "queue_commands_max",
+    "unpublished_entries_max",
+    "cached_wallets_max",
+    "snapshot_every_versions",
+)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -56,9 +66,20 @@ def describe_machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(memory.total / 2**30, 1),
         "kernel": platform.release(),
-        "disk_free_gib": round(shutil.disk_usage("/tmp").free / 2**30, 1),
+        "disk": _disk(Path(gettempdir())),
         "load_before": os.getloadavg(),
     }
+
+
+def _disk(directory: Path) -> str:
+    """The device and file system of a directory, and what is free there."""
+    free_gib = shutil.disk_usage(directory).free / 2**30
+    mounted = [
+        part for part in psutil.disk_partitions() if directory.is_relative_to(part.mountpoint)
+    ]
+    place = max(mounted, key=lambda part: len(part.mountpoint), default=None)
+    named = "" if place is None else f"{place.device} {place.fstype}, "
+    return f"{named}{free_gib:.0f} GiB free"
 
 
 def _processor() -> str:
@@ -95,7 +116,11 @@ async def durable_settings(stack: Stack) -> dict[str, dict[str, str]]:
     for name in _DURABLE:
         if postgres[name] != "on":
             raise BenchError(f"PostgreSQL runs with {name} = {postgres[name]}: it has to be on")
-    return {"postgresql": postgres, "kafka": await _kafka_settings(stack)}
+    return {
+        "postgresql": postgres,
+        "kafka": await _kafka_settings(stack),
+        "service": {name: str(getattr(Settings(), name)) for name in _SERVICE_SETTINGS},
+    }
 
 
 async def _kafka_settings(stack: Stack) -> dict[str, str]:

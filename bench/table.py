@@ -25,6 +25,7 @@ def is_met(figure: Figure, runs: list[Measurement]) -> bool:
 def print_table(figures: list[Figure], measured: Measured, heading: str) -> None:
     """Medians of value, ceiling and ratio, the ratio's spread, and the goal."""
     table = Table(title=heading, title_justify="left", title_style="bold", box=None)
+    table.add_column("", no_wrap=True)
     table.add_column("figure", max_width=34)
     table.add_column("median", justify="right")
     table.add_column("ceiling in the same run", max_width=30)
@@ -37,6 +38,7 @@ def print_table(figures: list[Figure], measured: Measured, heading: str) -> None
         runs = measured[figure.name]
         ratios = [run.ratio for run in runs]
         table.add_row(
+            figure.name,
             figure.title,
             quantity(statistics.median(run.value for run in runs), figure.unit),
             figure.ceiling,
@@ -46,7 +48,7 @@ def print_table(figures: list[Figure], measured: Measured, heading: str) -> None
             str(figure.goal),
             "met" if is_met(figure, runs) else "missed",
         )
-    console = Console(width=150, highlight=False, soft_wrap=False)
+    console = Console(width=160, highlight=False, soft_wrap=False)
     console.print()
     console.print(table)
     for figure in figures:
