@@ -1,9 +1,13 @@
-"""What one lease has been handed and has not decided: queued, and perhaps taken in ahead of time."""
+"""What a lease has been handed: queued, perhaps taken in ahead, and counted until it is done."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from engine.intake import Intake, Record, clean_detail, dead_letter, take_in
-from engine.record_queue import RecordQueue
+from engine.record_queue import RecordQueue, size_bytes
+
+HELD_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Of records, from their delivery until they are appended: no more is fetched above it."""
 
 
 class Backlog:
@@ -23,7 +27,9 @@ class Backlog:
     ) -> None:
         self._shard = shard
         self._partitions = partitions
-        self._queue = RecordQueue(commands_max)
+        self._commands_max = commands_max
+        self._queue = RecordQueue()
+        self.held_bytes = 0
         self._on_full = on_full
         self._on_room = on_room
         self._ahead: tuple[list[Record], Intake] | None = None
@@ -39,7 +45,8 @@ class Backlog:
 
     def put(self, records: Sequence[Record]) -> None:
         self._queue.put(records)
-        if self._queue.is_full:
+        self.held_bytes += sum(map(size_bytes, records))
+        if self._reaches(1.0):
             self.was_full = True
             self._on_full()
 
@@ -49,9 +56,7 @@ class Backlog:
             taken, self._ahead = self._ahead, None
             return taken
         records = self._queue.take(commands_max)
-        if self.was_full and self._queue.is_half_empty:
-            self.was_full = False
-            self._on_room()
+        self._look_for_room()
         return records, self._take_in(records)
 
     def take_ahead(self, commands_max: int) -> None:
@@ -59,12 +64,34 @@ class Backlog:
         if self._queue:
             self._ahead = self.take(commands_max)
 
+    def done(self, records: Sequence[Record]) -> None:
+        """These have been appended, and will not be put back."""
+        self.held_bytes -= sum(map(size_bytes, records))
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if self.was_full and not self._reaches(0.5):
+            self.was_full = False
+            self._on_room()
+
+    def _reaches(self, share: float) -> bool:
+        return (
+            len(self._queue) >= self._commands_max * share
+            or self.held_bytes >= HELD_BYTES_MAX * share
+        )
+
     def put_back(self, records: Sequence[Record]) -> None:
         """Records that were taken, and come before all that is here."""
         if self._ahead is not None:
             self._queue.put_back(self._ahead[0])
             self._ahead = None
         self._queue.put_back(records)
+
+    def clear(self) -> None:
+        """Let go of everything: whoever comes next has it fetched again."""
+        self._queue.clear()
+        self._ahead = None
+        self.held_bytes = 0
 
     def refuse(self, offset: int, detail: str) -> None:
         """Make a dead letter of the record there, which the database takes nothing of."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
@@ -18,6 +19,12 @@ from schemas.events import TAGS, CommandRejected, Credited, WalletEvent
 from schemas.rejections import Rejection
 
 logger = logging.getLogger(__name__)
+
+ENTRIES_MAX: Final = 10_000
+"""A batch ends with the command that reaches this: a thousand lots of a wallet can expire at once."""
+
+ENTRIES_BYTES_MAX: Final = 3 * 1024 * 1024
+"""Likewise: a debit of a few bytes can burn a thousand lots, and its entry names them all."""
 
 _CONFLICT = Rejection(
     "reference_conflict",
@@ -167,6 +174,7 @@ class Deciding:
         self._outcomes: dict[bytes, bytes] = {}
         self._wallets: dict[str, Wallet] = {}
         self._snapshots: dict[str, int] = {}
+        self._entries_bytes = 0
         self._lasts: list[bool] = []
         self._outcome_entries: list[tuple[int, int]] = []
         self._append = Append(
@@ -179,15 +187,15 @@ class Deciding:
             published=0,
         )
 
-    def commands(self, commands: Sequence[Received], entries_max: int) -> int | None:
-        """Decide commands in order, until there are so many entries.
+    def commands(self, commands: Sequence[Received]) -> int | None:
+        """Decide commands in order, until the batch is full.
 
         The offset of the last one decided if some are left. Raises RepeatsUnknownError if one
         breaks the decider that may be a repeat, of which nothing is to be decided.
         """
         for number, received in enumerate(commands, 1):
             self.command(received)
-            if self.entries >= entries_max and number < len(commands):
+            if self.is_full and number < len(commands):
                 return received.offset
         return None
 
@@ -219,9 +227,9 @@ class Deciding:
         self._keep(staged, data)
 
     @property
-    def entries(self) -> int:
-        """How many entries the batch has so far."""
-        return len(self._append.data)
+    def is_full(self) -> bool:
+        """Whether so much is to be appended that the rest has to wait for the next batch."""
+        return len(self._append.data) >= ENTRIES_MAX or self._entries_bytes >= ENTRIES_BYTES_MAX
 
     def _decided_for(self, digest: bytes) -> bytes | None:
         return (
@@ -312,6 +320,7 @@ class Deciding:
             append.command_ids.append(identity)
             append.types.append(TAGS[type(event)])
             append.data.append(data)
+            self._entries_bytes += len(data)
             self._lasts.append(staged.offset is None)
             if isinstance(event, CommandRejected):
                 append.rejections.append(event.code)

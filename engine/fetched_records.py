@@ -6,6 +6,7 @@ partition of the process.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from struct import unpack_from
 from typing import Any, Final, SupportsIndex
 
@@ -55,13 +56,20 @@ class _FetchedBatch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
+        # one at a time: a batch of a mebibyte can hold a hundred thousand records
+        read = 0
         try:
-            return iter(list(self._batch))
+            for record in self._batch:
+                yield record
+                read += 1
         except UnicodeDecodeError:
-            tolerant = _DefaultRecordBatchPy(self._data[self._bounds])
-            tolerant._maybe_uncompress()  # noqa: SLF001
-            tolerant._buffer = _AnyText(tolerant._buffer)  # noqa: SLF001
-            return iter(list(tolerant))
+            yield from islice(self._tolerant(), read, None)
+
+    def _tolerant(self) -> _DefaultRecordBatchPy:
+        tolerant = _DefaultRecordBatchPy(self._data[self._bounds])
+        tolerant._maybe_uncompress()  # noqa: SLF001
+        tolerant._buffer = _AnyText(tolerant._buffer)  # noqa: SLF001
+        return tolerant
 
 
 class _AnyText(bytearray):

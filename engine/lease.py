@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from traceback import clear_frames
 from typing import Final, Protocol
 
 from engine.backlog import Backlog
@@ -34,8 +35,6 @@ from engine.wallet import Wallet
 logger = logging.getLogger(__name__)
 
 DUE_WALLETS_MAX: Final = 200
-ENTRIES_MAX: Final = 10_000
-"""A batch ends with the command that reaches this: a thousand lots of a wallet can expire at once."""
 _DUE_POLL_S: Final = 0.5
 _IDLE_S: Final = 0.2
 _FINISH_S: Final = 3.0
@@ -155,6 +154,21 @@ class Lease:
 
     async def run(self) -> None:
         """Work until stopped. Raises what ended the lease otherwise."""
+        try:
+            await self._run()
+        except BaseException as error:
+            # they hold what was being decided, until a collector finds them; the next lease needs room
+            clear_frames(error.__traceback__)
+            raise
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._backlog.clear()
+        self._appending = self._judging = self._decided = None
+        self._appending_records = ()
+
+    async def _run(self) -> None:
         tasks = [
             asyncio.create_task(work)
             for work in (
@@ -261,7 +275,7 @@ class Lease:
         deciding = self._deciding(states, recorded, in_flight, repeats_known=not unlooked)
         try:
             with self._timed("decide"):
-                ended_early_at = deciding.commands(intake.commands, ENTRIES_MAX)
+                ended_early_at = deciding.commands(intake.commands)
         except RepeatsUnknownError:
             self._foresight.erred()
             self._backlog.put_back(records)
@@ -313,7 +327,7 @@ class Lease:
         deciding = self._deciding(states, {}, {}, now=now)
         expired = set()
         for wallet_id in states:
-            if deciding.entries >= ENTRIES_MAX:
+            if deciding.is_full:
                 break
             if wallet_id not in self._unexpirable:
                 deciding.wallet_due(wallet_id)
@@ -415,6 +429,8 @@ class Lease:
             else:
                 self._halve(error)
             return False
+        self._backlog.done(self._appending_records)
+        self._appending_records = ()
         self._batch_max = min(self._batch_max * 2, self._settings.batch_commands_max)
         self._due_max = min(self._due_max * 2, DUE_WALLETS_MAX)
         return True

@@ -4,6 +4,8 @@ Every method is one round trip. Errors of the connection come through as asyncpg
 """
 
 import asyncio
+import re
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +38,14 @@ TRANSACTION_TIMEOUT_S: Final = 10
 _QUERIES = load_queries(Path(__file__).with_name("log.sql"))
 _REFUSED_CLASSES: Final = ("22", "23", "54")
 _LOAD_WALLETS_MAX: Final = 500
+_LOAD_EVENTS_MAX: Final = 1_000
+_READ_BYTES_MAX: Final = 2 * 1024 * 1024
+"""A query's rows end with the one that reaches this: they are of any size between them."""
+
+_BODY_DIGEST_WITHIN_BYTES: Final = 1_024
+"""It stands before the event, behind ids and numbers of bounded length."""
+
+_BODY_DIGEST: Final = re.compile(rb'"body_digest":(?:null|"([0-9a-f]*)")')
 
 _APPEND_SESSION = {
     "application_name": "wallet-engine append",
@@ -147,13 +157,6 @@ class StoredEntry(Struct, frozen=True):
     type: str
     occurred_at: datetime
     data: bytes
-
-
-class _OutcomeBody(Struct):
-    body_digest: str | None
-
-
-_outcome_decoder = msgspec.json.Decoder(_OutcomeBody)
 
 
 class ShardLog:
@@ -312,8 +315,16 @@ class ShardLog:
 
     async def find_outcomes(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
         """The body digest of each of these command and conflict ids that the log has."""
-        rows = await self._lookup.fetch(_QUERIES["find_outcomes"], self.shard, ids)
-        return {row["command_id"]: _body_of(row["data"]) for row in rows}
+        rows = await self._lookup.fetch(
+            _QUERIES["find_outcomes"], self.shard, ids, _BODY_DIGEST_WITHIN_BYTES
+        )
+        return {row["command_id"]: self._body_of(row["data"]) for row in rows}
+
+    def _body_of(self, head: bytes) -> bytes:
+        found = _BODY_DIGEST.search(head)
+        if found is None:
+            raise self._unreadable("It has no body digest where it belongs.")
+        return bytes.fromhex((found[1] or b"").decode())
 
     async def load_wallets(self, wallet_ids: Sequence[str]) -> dict[str, LoadedWallet]:
         """Each wallet's committed state, by snapshot and tail.
@@ -321,27 +332,44 @@ class ShardLog:
         Raises ShardHaltedError if an entry cannot be read: a newer release wrote it.
         """
         loaded: dict[str, LoadedWallet] = {}
-        for start in range(0, len(wallet_ids), _LOAD_WALLETS_MAX):
-            rows = await self._lookup.fetch(
-                _QUERIES["load_wallets"],
-                self.shard,
-                wallet_ids[start : start + _LOAD_WALLETS_MAX],
-                fingerprint(),
-            )
-            self._fold(rows, loaded)
+        asked, count = deque(wallet_ids), _LOAD_WALLETS_MAX
+        while asked:
+            page = [asked.popleft() for _ in range(min(count, len(asked)))]
+            unfinished = await self._load_some(page, loaded)
+            asked.extendleft(reversed(unfinished))
+            # those that an answer has no room for are read by the server all the same
+            finished = len(page) - len(unfinished)
+            count = max(1, finished) if unfinished else min(count * 2, _LOAD_WALLETS_MAX)
         return loaded
 
-    def _fold(self, rows: list[asyncpg.Record], loaded: dict[str, LoadedWallet]) -> None:
-        wallet: Wallet | None = None
-        folding, replayed = None, 0
+    async def _load_some(
+        self, wallet_ids: Sequence[str], loaded: dict[str, LoadedWallet]
+    ) -> list[str]:
+        """Bring wallets forward as far as one answer goes; those that are not at their end."""
+        rows = await self._lookup.fetch(
+            _QUERIES["load_wallets"],
+            self.shard,
+            wallet_ids,
+            fingerprint(),
+            [_version_of(loaded.get(wallet_id)) for wallet_id in wallet_ids],
+            _LOAD_EVENTS_MAX,
+            _READ_BYTES_MAX,
+        )
+        events: Counter[str] = Counter()
+        answer_bytes = 0
         for wallet_id, state, data in rows:
-            if wallet_id != folding:
-                folding, replayed = wallet_id, 0
-                wallet = None if state is None else decode_wallet(state)
+            before = loaded.get(wallet_id)
+            if before is None:
+                before = LoadedWallet(None if state is None else decode_wallet(state), 0)
             if data is not None:
-                wallet = self._replay(wallet, data)
-                replayed += 1
-            loaded[wallet_id] = LoadedWallet(wallet, replayed)
+                events[wallet_id] += 1
+                before = LoadedWallet(self._replay(before.wallet, data), before.replayed + 1)
+            loaded[wallet_id] = before
+            answer_bytes += len(data or b"") + len(state or b"")
+        cut = {wallet_id for wallet_id, count in events.items() if count == _LOAD_EVENTS_MAX}
+        if answer_bytes >= _READ_BYTES_MAX:
+            cut.add(rows[-1][0])
+        return [name for name in wallet_ids if name in cut or name not in loaded]
 
     def _replay(self, wallet: Wallet | None, data: bytes) -> Wallet:
         try:
@@ -374,10 +402,13 @@ class ShardLog:
         return at
 
     async def read_entries(self, start: int, stop: int, count_max: int) -> list[StoredEntry]:
-        """Entries from position `start` to `stop` (exclusive), at most `count_max`."""
+        """Entries from position `start` to `stop` (exclusive), at most `count_max`.
+
+        Fewer, but one at least, if they are large.
+        """
         async with self._background_turn:
             rows = await self._background.fetch(
-                _QUERIES["read_entries"], self.shard, start, stop, count_max
+                _QUERIES["read_entries"], self.shard, start, stop, count_max, _READ_BYTES_MAX
             )
         return [StoredEntry(*row) for row in rows]
 
@@ -413,10 +444,13 @@ class ShardLog:
             )
 
     async def unpublished_dead_letters(self, count_max: int) -> list[asyncpg.Record]:
-        """Rows (record_offset, reason, detail, occurred_at, key, payload), by offset."""
+        """Rows (record_offset, reason, detail, occurred_at, key, payload), by offset.
+
+        Fewer than `count_max`, but one at least, if they are large.
+        """
         async with self._background_turn:
             return await self._background.fetch(
-                _QUERIES["unpublished_dead_letters"], self.shard, count_max
+                _QUERIES["unpublished_dead_letters"], self.shard, count_max, _READ_BYTES_MAX
             )
 
     async def mark_dead_letters_published(self, offsets: Sequence[int]) -> None:
@@ -427,6 +461,6 @@ class ShardLog:
             )
 
 
-def _body_of(data: bytes) -> bytes:
-    digest = _outcome_decoder.decode(data).body_digest
-    return bytes.fromhex(digest) if digest else b""
+def _version_of(loaded: LoadedWallet | None) -> int | None:
+    """What was reached, if anything was."""
+    return None if loaded is None or loaded.wallet is None else loaded.wallet.version

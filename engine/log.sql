@@ -49,39 +49,60 @@ SELECT count(*) FROM fence;
 -- name: find_outcomes
 -- What was recorded under these ids, for the digests of the bodies in it.
 -- One ordered walk of the index: a join would search it from the root for each id.
-SELECT command_id, data FROM log WHERE shard = $1 AND command_id = ANY ($2::bytea[]);
+-- Only as much of an entry as holds the digest: a repeat of a few bytes can name the largest one.
+SELECT command_id, substring(data FOR $3) AS data FROM log WHERE shard = $1 AND command_id = ANY ($2::bytea[]);
 
 -- name: load_wallets
 -- Each wallet's snapshot, if it is of this shape and ends at an entry that is in the log, and the
--- events after it. A wallet without either has one row with nulls.
+-- events after it; or only the events after a version that was reached before. A wallet without
+-- either has one row with nulls. Rows end with the one that reaches the bytes.
 WITH start AS (
-    SELECT w.wallet_id, s.version, s.state
-      FROM unnest($2::text[]) AS w (wallet_id)
+    SELECT w.wallet_id, coalesce(w.reached, s.version) AS version, s.state
+      FROM unnest($2::text[], $4::bigint[]) AS w (wallet_id, reached)
       LEFT JOIN snapshots s
-        ON s.shard = $1 AND s.wallet_id = w.wallet_id AND s.fingerprint = $3
+        ON w.reached IS NULL
+       AND s.shard = $1 AND s.wallet_id = w.wallet_id AND s.fingerprint = $3
        AND s.leaf_hash = (
                SELECT sha256('\x00'::bytea || l.data)
                  FROM log l
                 WHERE l.shard = $1 AND l.position = s.position
                   AND l.wallet_id = w.wallet_id AND l.version = s.version)
+), found AS (
+    SELECT start.wallet_id, tail.version, tail.data,
+           CASE WHEN tail.version IS NULL OR tail.version = coalesce(start.version, 0) + 1
+                THEN start.state END AS state
+      FROM start
+      LEFT JOIN LATERAL (
+               SELECT version, data FROM log
+                WHERE shard = $1 AND wallet_id = start.wallet_id
+                  AND version > coalesce(start.version, 0)
+                ORDER BY version
+                LIMIT $5) AS tail ON true
+), measured AS (
+    SELECT found.*,
+           sum(coalesce(octet_length(data), 0) + coalesce(octet_length(state), 0))
+               OVER (ORDER BY wallet_id, version ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+               AS bytes_before
+      FROM found
 )
-SELECT start.wallet_id,
-       CASE WHEN tail.version IS NULL OR tail.version = coalesce(start.version, 0) + 1
-            THEN start.state END AS state,
-       tail.data
-  FROM start
-  LEFT JOIN log tail
-    ON tail.shard = $1 AND tail.wallet_id = start.wallet_id
-   AND tail.version > coalesce(start.version, 0)
- ORDER BY start.wallet_id, tail.version;
+SELECT wallet_id, state, data
+  FROM measured
+ WHERE coalesce(bytes_before, 0) < $6
+ ORDER BY wallet_id, version;
 
 -- name: read_entries
--- Entries of a shard in order of position.
+-- Entries of a shard in order of position, to the one that reaches the bytes.
 SELECT position, wallet_id, type, occurred_at, data
-  FROM log
- WHERE shard = $1 AND position >= $2 AND position < $3
- ORDER BY position
- LIMIT $4;
+  FROM (
+    SELECT *, sum(octet_length(data))
+                  OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+                  AS bytes_before
+      FROM log
+     WHERE shard = $1 AND position >= $2 AND position < $3
+     ORDER BY position
+     LIMIT $4) AS page
+ WHERE coalesce(bytes_before, 0) < $5
+ ORDER BY position;
 
 -- name: read_due
 -- What has run out by now, the earliest first.
@@ -117,9 +138,19 @@ ON CONFLICT (shard, level, index) DO UPDATE SET hashes = excluded.hashes
  WHERE length(kept.hashes) < length(excluded.hashes);
 
 -- name: unpublished_dead_letters
--- What is not on the dead letters' topic yet.
-SELECT "offset" AS record_offset, reason, detail, occurred_at, key, payload
-  FROM dead_letters WHERE shard = $1 AND published_at IS NULL ORDER BY "offset" LIMIT $2;
+-- What is not on the dead letters' topic yet, to the one that reaches the bytes.
+SELECT record_offset, reason, detail, occurred_at, key, payload
+  FROM (
+    SELECT "offset" AS record_offset, reason, detail, occurred_at, key, payload,
+           sum(coalesce(octet_length(payload), 0) + coalesce(octet_length(key), 0))
+               OVER (ORDER BY "offset" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+               AS bytes_before
+      FROM dead_letters
+     WHERE shard = $1 AND published_at IS NULL
+     ORDER BY "offset"
+     LIMIT $2) AS page
+ WHERE coalesce(bytes_before, 0) < $3
+ ORDER BY record_offset;
 
 -- name: mark_dead_letters_published
 -- These have been acknowledged by the broker.

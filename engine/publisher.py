@@ -6,7 +6,6 @@ acknowledged position out of the log, with a new producer.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -16,6 +15,7 @@ from aiokafka.errors import KafkaError
 from engine.batch import Batch
 from engine.events_topic import EventRecord, event_record, whole_commands
 from engine.log import ShardLog
+from engine.recent_entries import RecentEntries
 from schemas.dead_letters import PUBLISHED_BYTES_MAX, PUBLISHED_KEY_BYTES_MAX, DeadLetter
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Publisher:
         self._log = log
         self._connect = connect
         self._producer: EventProducer | None = None
-        self._memory: deque[EventRecord] = deque()
+        self._recent = RecentEntries()
         self._letters_waiting = True
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
@@ -63,15 +63,17 @@ class Publisher:
     def publish(self, batch: Batch) -> None:
         """Take over what has just been committed."""
         append = batch.append
-        self._memory.extend(
-            map(
-                EventRecord,
-                range(append.from_position, append.to_position),
-                append.wallet_ids,
-                append.types,
-                [append.now] * len(append.data),
-                append.data,
-                batch.lasts,
+        self._recent.add(
+            list(
+                map(
+                    EventRecord,
+                    range(append.from_position, append.to_position),
+                    append.wallet_ids,
+                    append.types,
+                    [append.now] * len(append.data),
+                    append.data,
+                    batch.lasts,
+                )
             )
         )
         self.committed = append.to_position
@@ -121,7 +123,7 @@ class Publisher:
     async def _drop_producer(self) -> None:
         producer, self._producer = self._producer, None
         # what was under way may or may not have landed, so the log says how to go on
-        self._memory.clear()
+        self._recent.clear()
         if producer is not None:
             await producer.close()
 
@@ -137,14 +139,10 @@ class Publisher:
             await self._publish_letters(self._producer)
 
     async def _next_records(self) -> list[EventRecord]:
-        memory = self._memory
-        while memory and memory[0].position < self.published:
-            memory.popleft()
-        if memory and memory[0].position == self.published:
-            records = list(memory)
-            memory.clear()
+        if records := self._recent.take(self.published, BATCH_BYTES_MAX):
             return records
-        until = memory[0].position if memory else self.committed
+        start = self._recent.start
+        until = self.committed if start is None else start
         entries = await self._log.read_entries(self.published, until, _PAGE_ENTRIES)
         return [event_record(entry) for entry in entries]
 

@@ -67,11 +67,14 @@ class Deployment:
                     await engine.kill()
 
     def start_engine(self) -> ManagedProcess:
-        batch = {"WALLET_BATCH_COMMANDS_MAX": str(self.settings.batch_commands_max)}
+        bounds = {
+            "WALLET_BATCH_COMMANDS_MAX": str(self.settings.batch_commands_max),
+            "WALLET_QUEUE_COMMANDS_MAX": str(self.settings.queue_commands_max),
+        }
         engine = self.stack.spawn(
             f"engine-{next(_numbers)}",
             service_argv("engine"),
-            env={**environment(self.settings), **batch},
+            env={**environment(self.settings), **bounds},
         )
         self.engines.append(engine)
         return engine

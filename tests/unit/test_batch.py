@@ -365,6 +365,33 @@ def test_whatever_a_command_causes_fits_into_one_record_batch(
     assert builder.size() < RECORD_BATCH_BYTES_MAX < RECORD_BYTES_MAX
 
 
+def test_a_batch_is_full_of_entries_or_of_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_at(name: str, bound: int) -> int | None:
+        monkeypatch.setattr(batch_module, "ENTRIES_MAX", 100)
+        monkeypatch.setattr(batch_module, "ENTRIES_BYTES_MAX", 10**6)
+        monkeypatch.setattr(batch_module, name, bound)
+        intake = take_in(records(*(create(f"wal_{number}") for number in range(5))), 0, 1)
+        states = dict.fromkeys((received.command.wallet_id for received in intake.commands), None)
+        deciding = Deciding(
+            0,
+            start(),
+            NOON,
+            states=states,
+            recorded={},
+            in_flight={},
+            snapshot_every=200,
+            failures_max=20,
+        )
+        return deciding.commands(intake.commands)
+
+    (size,) = map(len, decided(create("wal_0")).append.data)
+    assert ends_at("ENTRIES_MAX", 2) == 1
+    assert ends_at("ENTRIES_MAX", 5) is None
+    assert ends_at("ENTRIES_BYTES_MAX", 2 * size) == 1
+    assert ends_at("ENTRIES_BYTES_MAX", 2 * size + 1) == 2
+    assert ends_at("ENTRIES_BYTES_MAX", 10**6) is None
+
+
 def test_a_command_that_breaks_the_decider_is_asked_for_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

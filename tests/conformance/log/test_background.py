@@ -31,6 +31,31 @@ async def test_entries_are_read_in_pages(database: LogDatabase) -> None:
     )
 
 
+async def test_large_entries_and_letters_are_read_a_few_at_a_time(
+    database: LogDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shard_log(database) as log:
+        writer = await Writer.claiming(log)
+        batch = await writer.append(*(create(f"wal_{number}") for number in range(4)))
+        letters = [dead_letter(offset, payload=b"12345", key=b"k") for offset in (9, 8, 7)]
+        await log.append(empty(batch.tip, dead_letters=letters))
+        sizes = [len(data) for data in batch.append.data]
+        found = []
+        for bytes_max in (1, sizes[0], sizes[0] + 1, sum(sizes[:3]), sum(sizes)):
+            monkeypatch.setattr("engine.log._READ_BYTES_MAX", bytes_max)
+            entries = await log.read_entries(0, 4, 9)
+            assert [entry.position for entry in entries] == list(range(len(entries)))
+            found.append(len(entries))
+        assert found == [1, 1, 2, 3, 4]
+        found = []
+        for bytes_max in (1, 6, 7, 18):
+            monkeypatch.setattr("engine.log._READ_BYTES_MAX", bytes_max)
+            rows = await log.unpublished_dead_letters(9)
+            assert [row["record_offset"] for row in rows] == [7, 8, 9][: len(rows)]
+            found.append(len(rows))
+        assert found == [1, 1, 2, 3]
+
+
 async def test_what_has_run_out_comes_the_earliest_first(database: LogDatabase) -> None:
     now = utc_now()
     places = [

@@ -72,6 +72,35 @@ async def test_many_wallets_are_loaded_at_once(database: LogDatabase) -> None:
     assert [loaded[name].wallet for name in names] == [writer.wallets.get(name) for name in names]
 
 
+@pytest.mark.parametrize(("bytes_max", "events_max"), [(1, 1_000), (1_500, 1_000), (10**6, 2)])
+async def test_long_histories_are_read_a_part_at_a_time(
+    database: LogDatabase, monkeypatch: pytest.MonkeyPatch, bytes_max: int, events_max: int
+) -> None:
+    monkeypatch.setattr("engine.log._READ_BYTES_MAX", bytes_max)
+    monkeypatch.setattr("engine.log._LOAD_EVENTS_MAX", events_max)
+    names = [f"wal_{number}" for number in range(6)]
+    async with shard_log(database) as log:
+        writer, snapshots = await _three_events(log)
+        await log.save_snapshots(snapshots[1:2])
+        more = [topup(name, f"m{number}", 1) for name in names[:4] for number in range(5)]
+        await writer.append(*map(create, names[2:5]), *more)
+        loaded = await log.load_wallets(names)
+    replayed = {"wal_0": 0, "wal_1": 6, "wal_2": 6, "wal_3": 6, "wal_4": 1, "wal_5": 0}
+    assert loaded == {
+        name: LoadedWallet(writer.wallets.get(name), count) for name, count in replayed.items()
+    }
+
+
+async def test_of_a_large_outcome_only_the_digest_is_read(database: LogDatabase) -> None:
+    metadata = {f"{number}": "x" * 500 for number in range(50)}
+    longest = f"wal_{'w' * 40}"
+    async with shard_log(database) as log:
+        writer = await Writer.claiming(log)
+        created = create(longest, merchant_id=f"mch_{'m' * 40}", metadata=metadata)
+        batch = await writer.append(created, topup(longest, "t", 5, metadata=metadata))
+        assert await log.find_outcomes(batch.append.command_ids) == batch.outcomes
+
+
 async def _three_events(log: ShardLog) -> tuple[Writer, list[Snapshot]]:
     """A wallet of three events, and a snapshot after each."""
     writer = await Writer.claiming(log)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from engine import lease
 from engine.log import Append, ShardLog
 from schemas.digests import expiry_id
 from schemas.events import CommandRejected, Expired
@@ -122,7 +121,7 @@ async def test_a_command_between_the_moment_and_the_timer(
 async def test_a_timers_batch_is_bounded(
     running: Service, timers: Timers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "DUE_WALLETS_MAX", 3)
+    monkeypatch.setattr("engine.lease.DUE_WALLETS_MAX", 3)
     working = ShardLog.append
     removed: list[int] = []
 
@@ -151,7 +150,7 @@ async def test_a_timers_batch_is_bounded(
 async def test_many_lots_of_one_moment_do_not_make_one_endless_batch(
     running: Service, timers: Timers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "ENTRIES_MAX", 10)
+    monkeypatch.setattr("engine.batch.ENTRIES_MAX", 10)
     working = ShardLog.append
     sizes: list[int] = []
 

@@ -1,6 +1,7 @@
 """What the queries of engine/log.sql do."""
 
 from collections.abc import Callable, Hashable, Sequence
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -215,28 +216,49 @@ def _check_text(*columns: Sequence[str]) -> None:
             raise nul_in_text()
 
 
-def find_outcomes(transaction: Transaction, shard: int, ids: Sequence[bytes]) -> Rows:
+def find_outcomes(
+    transaction: Transaction, shard: int, ids: Sequence[bytes], bytes_max: int
+) -> Rows:
     rows = map(transaction.database.tables[shard].of_command.get, set(ids))
-    return [_outcome((row.command_id, row.data)) for row in rows if row is not None]
+    return [_outcome((row.command_id, row.data[:bytes_max])) for row in rows if row is not None]
 
 
 def load_wallets(
-    transaction: Transaction, shard: int, wallet_ids: Sequence[str], fingerprint: bytes
+    transaction: Transaction,
+    shard: int,
+    wallet_ids: Sequence[str],
+    fingerprint: bytes,
+    reached: Sequence[int | None],
+    events_max: int,
+    bytes_max: int,
 ) -> Rows:
     tables = transaction.database.tables[shard]
     rows: list[Record] = []
-    for wallet_id in sorted(wallet_ids):
-        snapshot = _usable_snapshot(tables, wallet_id, fingerprint)
-        version = 0 if snapshot is None else snapshot.version
-        state = None if snapshot is None else snapshot.state
-        tail = tables.events_after(wallet_id, version)
+    for wallet_id, version in sorted(zip(wallet_ids, reached, strict=True)):
+        start, state = version, None
+        if start is None:
+            snapshot = _usable_snapshot(tables, wallet_id, fingerprint)
+            start = 0 if snapshot is None else snapshot.version
+            state = None if snapshot is None else snapshot.state
+        tail = tables.events_after(wallet_id, start)[:events_max]
         if not tail:
             rows.append(_loaded((wallet_id, state, None)))
         rows.extend(
-            _loaded((wallet_id, state if row.version == version + 1 else None, row.data))
+            _loaded((wallet_id, state if row.version == start + 1 else None, row.data))
             for row in tail
         )
-    return rows
+    return _within(rows, bytes_max, lambda row: (row["state"], row["data"]))
+
+
+def _within(
+    rows: Sequence[Record], bytes_max: int, parts: Callable[[Record], Sequence[bytes | None]]
+) -> Rows:
+    """Rows to the one that reaches the bytes."""
+    sizes = [sum(len(part or b"") for part in parts(row)) for row in rows]
+    before = accumulate(sizes, initial=0)
+    return [
+        row for row, bytes_before in zip(rows, before, strict=False) if bytes_before < bytes_max
+    ]
 
 
 def _usable_snapshot(
@@ -256,12 +278,13 @@ def _usable_snapshot(
 
 
 def read_entries(
-    transaction: Transaction, shard: int, start: int, stop: int, count_max: int
+    transaction: Transaction, shard: int, start: int, stop: int, count_max: int, bytes_max: int
 ) -> Rows:
-    return [
+    rows = [
         _entry((row.position, row.wallet_id, row.type, row.occurred_at, row.data))
         for row in transaction.database.tables[shard].entries(start, stop, count_max)
     ]
+    return _within(rows, bytes_max, lambda row: (row["data"],))
 
 
 def read_due(transaction: Transaction, shard: int, now: Any, wallets_max: int) -> Rows:
@@ -369,13 +392,16 @@ def _upsert(
     transaction.change(write)
 
 
-def unpublished_dead_letters(transaction: Transaction, shard: int, count_max: int) -> Rows:
+def unpublished_dead_letters(
+    transaction: Transaction, shard: int, count_max: int, bytes_max: int
+) -> Rows:
     letters = transaction.database.tables[shard].dead_letters
     waiting = sorted(offset for offset, row in letters.items() if row.published_at is None)
-    return [
+    rows = [
         _letter((row.offset, row.reason, row.detail, row.occurred_at, row.key, row.payload))
         for row in map(letters.__getitem__, waiting[:count_max])
     ]
+    return _within(rows, bytes_max, lambda row: (row["payload"], row["key"]))
 
 
 def mark_dead_letters_published(
