@@ -401,6 +401,7 @@ class Lease:
     async def _append(self, batch: Batch) -> None:
         try:
             batch.append.published = self._publisher.published
+            asked_at = self._clock()
             await self._log.append(batch.append)
         finally:
             self._wake.set()
@@ -408,7 +409,7 @@ class Lease:
         # whoever waits for the outcome comes first
         self._on_commit(self.shard, batch)
         self._cache.keep(batch.wallets)
-        self._publisher.publish(batch)
+        self._publisher.publish(batch, proven_at=asked_at)
         self._keeper.note(batch)
         self._fenced_published = batch.append.published
 

@@ -296,7 +296,7 @@ class ShardLog:
     async def _why_not_appended(self, batch: Append) -> Exception:
         row = await self._append.fetchrow(_QUERIES["read_shard"], self.shard)
         if row is None or row["lease"] != self._lease:
-            return LeaseLostError(f"shard {self.shard} has been claimed by another worker")
+            return _lease_lost(self.shard)
         if (row["next_offset"], row["position"]) != (batch.from_offset, batch.from_position):
             return ShardHaltedError(
                 "stale_batch",
@@ -395,6 +395,13 @@ class ShardLog:
         rows = await self._lookup.fetch(_QUERIES["read_due"], self.shard, now, wallets_max)
         return [(row["at"], row["wallet_id"]) for row in rows]
 
+    async def check_lease(self) -> None:
+        """Raises LeaseLostError if another worker has claimed the shard."""
+        async with self._background_turn:
+            row = await self._background.fetchrow(_QUERIES["read_shard"], self.shard)
+        if row is None or row["lease"] != self._lease:
+            raise _lease_lost(self.shard)
+
     async def next_due(self) -> datetime | None:
         """When the next lot of the shard runs out."""
         async with self._background_turn:
@@ -459,6 +466,10 @@ class ShardLog:
             await self._background.execute(
                 _QUERIES["mark_dead_letters_published"], self.shard, offsets
             )
+
+
+def _lease_lost(shard: int) -> LeaseLostError:
+    return LeaseLostError(f"shard {shard} has been claimed by another worker")
 
 
 def _version_of(loaded: LoadedWallet | None) -> int | None:

@@ -2,11 +2,15 @@
 
 What is appended is sent from memory. After a claim, and after any error, it goes on from the last
 acknowledged position out of the log, with a new producer.
+
+Kafka takes from anybody what it is sent. A process that was stopped for a while may have lost its shard
+meanwhile, and what it appended with it if the database was restored, so it looks before it goes on.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
@@ -22,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 BROKER_ERRORS: Final = (KafkaError, OSError, TimeoutError)
 BATCH_BYTES_MAX: Final = 850 * 1024
+PROOF_MAX_AGE: Final = timedelta(seconds=5)
+"""How long ago the shard may at most have been seen to be the lease's when entries are sent."""
+
 _PAGE_ENTRIES: Final = 5_000
 _LETTERS_MAX: Final = 100
 _BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -49,6 +56,7 @@ class Publisher:
         *,
         published: int,
         committed: int,
+        clock: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._connect = connect
@@ -59,9 +67,12 @@ class Publisher:
         self._progress = asyncio.Event()
         self.published = published
         self.committed = committed
+        self._clock = clock
+        self._proven_at: datetime | None = None
 
-    def publish(self, batch: Batch) -> None:
-        """Take over what has just been committed."""
+    def publish(self, batch: Batch, *, proven_at: datetime) -> None:
+        """Take over what has just been committed: the shard was the lease's after `proven_at`."""
+        self._proven_at = proven_at
         append = batch.append
         self._recent.add(
             list(
@@ -132,11 +143,24 @@ class Publisher:
             self._producer = await self._connect()
         if self.unpublished:
             for group in whole_commands(await self._next_records(), BATCH_BYTES_MAX):
+                await self._prove()
                 await self._producer.publish(group)
                 self.published = group[-1].position + 1
                 self._progress.set()
         if self._letters_waiting:
             await self._publish_letters(self._producer)
+
+    async def _prove(self) -> None:
+        """Raises LeaseLostError if the shard has become another's."""
+        while not self._is_proven():
+            asked_at = self._clock()
+            await self._log.check_lease()
+            self._proven_at = asked_at
+
+    def _is_proven(self) -> bool:
+        if self._proven_at is None:
+            return False
+        return timedelta(0) <= self._clock() - self._proven_at <= PROOF_MAX_AGE
 
     async def _next_records(self) -> list[EventRecord]:
         if records := self._recent.take(self.published, BATCH_BYTES_MAX):

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -113,6 +114,37 @@ async def test_the_next_owner_goes_on_where_publishing_ended(
         monkeypatch.setattr(ShardProducer, "publish", working)
         async with running.engine("second", group=running.settings.group + "2"):
             await assert_all_published(running)
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_who_hung_looks_whose_the_shard_is_before_going_on(
+    running: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restore its entries are not in the log any more, and must not reach consumers."""
+    monkeypatch.setattr(publisher, "PROOF_MAX_AGE", timedelta(seconds=0.2))
+    working = ShardProducer.publish
+    first: list[ShardProducer] = []
+    sent_by_first: list[int] = []
+    woken = asyncio.Event()
+
+    async def publish(self: ShardProducer, records: Sequence[EventRecord]) -> None:
+        await working(self, records)
+        if not first:
+            first.append(self)
+            await woken.wait()
+        if self is first[0]:
+            sent_by_first.append(records[-1].position + 1)
+
+    monkeypatch.setattr(ShardProducer, "publish", publish)
+    await load(running)
+    async with running.engine():
+        await running.decided()
+        await running.database.execute("UPDATE shards SET lease = gen_random_uuid()")
+        await asyncio.sleep(0.3)  # until what it knows of its lease is old
+        woken.set()
+        await assert_all_published(running)
+    assert len(sent_by_first) == 1
+    assert sent_by_first[0] < COUNT
 
 
 async def test_unpublished_entries_are_bounded_and_deciding_resumes(
