@@ -1,10 +1,13 @@
 """Shards verified in several processes at once: Python decides on one core only."""
 
 import asyncio
+import os
+import signal
 import sys
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -59,7 +62,7 @@ class Workers:
                 outcomes.append(await self._outcome(process, reader))
         finally:
             if process.returncode is None:
-                process.kill()
+                _kill(process)
             await process.wait()
 
     async def _outcome(self, process: Process, reader: StreamReader) -> ShardOutcome:
@@ -75,6 +78,12 @@ class Workers:
             f"A process that verified ended by itself, with status {await process.wait()}: is "
             "there enough memory? Run it again; with --state it goes on where it was."
         )
+
+
+def _kill(process: Process) -> None:
+    # its own kill() looks first whether it has ended, which takes the status from whoever waits
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
 
 
 def _pipes(process: Process) -> tuple[StreamWriter, StreamReader]:
