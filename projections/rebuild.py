@@ -35,6 +35,9 @@ from projections.session import connected
 
 Stage = Literal["fill", "index", "compare", "catch_up", "flip"]
 
+_FILL_ENTRIES_MAX: Final = 20_000
+"""Of a shard in one transaction: a wallet's rows are written once for all of its entries there."""
+
 _LOCK_CLASS: Final = 0x77616C6C
 _LOCK_TIMEOUT_MS: Final = 1_000
 _FLIP_ATTEMPTS_MAX: Final = 60
@@ -80,8 +83,9 @@ async def rebuild(
     async with (
         connected(database_url, "wallet-rebuild", timeout_ms=None) as connection,
         _alone(connection, projection),
+        connected(database_url, "wallet-rebuild fill", timeout_ms=None) as beside,
     ):
-        return await _Rebuild(connection, projection, on_progress).run()
+        return await _Rebuild(connection, beside, projection, on_progress).run()
 
 
 @asynccontextmanager
@@ -98,10 +102,17 @@ async def _alone(connection: asyncpg.Connection, projection: Projection) -> Asyn
 
 
 class _Rebuild:
+    """`beside`: a second connection, for two shards are filled at a time."""
+
     def __init__(
-        self, connection: asyncpg.Connection, projection: Projection, on_progress: OnProgress
+        self,
+        connection: asyncpg.Connection,
+        beside: asyncpg.Connection,
+        projection: Projection,
+        on_progress: OnProgress,
     ) -> None:
         self._connection = connection
+        self._beside = beside
         self._projection = projection
         self._on_progress = on_progress
         self._generation = 0
@@ -131,11 +142,23 @@ class _Rebuild:
     async def _fill(self, vector: dict[int, int]) -> None:
         """Take in every entry below the vector, and no other."""
         done, total = 0, sum(vector.values())
-        while ranges := _below(vector, await self._behind()):
-            for entries in ranges:
-                await self._take_in(entries)
+
+        async def work(connection: asyncpg.Connection, ranges: list[Range]) -> None:
+            nonlocal done
+            while ranges:
+                entries = ranges.pop()
+                await take_in(connection, self._projection, self._generation, entries)
                 done += entries.stop - entries.start
                 self._tell("fill", done, total)
+
+        try:
+            while ranges := _below(vector, await self._behind(_FILL_ENTRIES_MAX)):
+                async with asyncio.TaskGroup() as group:
+                    for connection in (self._connection, self._beside):
+                        group.create_task(work(connection, ranges))
+        except ExceptionGroup as errors:
+            # what ends one ends the other, so that the first is the cause
+            raise errors.exceptions[0] from errors
 
     async def _compare(self, vector: dict[int, int]) -> None:
         differences = await self._differences(vector)
@@ -217,8 +240,8 @@ class _Rebuild:
             if position > new.get(shard, 0)
         ]
 
-    async def _behind(self) -> list[Range]:
-        return await read_behind(self._connection, self._projection, self._generation)
+    async def _behind(self, entries_max: int = RANGE_ENTRIES_MAX) -> list[Range]:
+        return await read_behind(self._connection, self._projection, self._generation, entries_max)
 
     async def _take_in(self, entries: Range) -> None:
         await take_in(self._connection, self._projection, self._generation, entries)
