@@ -27,6 +27,7 @@ _framework_logger = logging.getLogger("engine.faststream")
 _framework_logger.setLevel(logging.ERROR)
 
 _FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
+_PARTITION_FETCH_BYTES_MAX: Final = 2 * 1024 * 1024
 _LEAVE_S: Final = 3.0
 _WATCH_INTERVAL_S: Final = 1.0
 
@@ -75,7 +76,8 @@ class CommandConsumer:
             no_reply=True,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 5,
-            max_partition_fetch_bytes=_FETCH_BYTES_MAX,
+            fetch_max_bytes=_FETCH_BYTES_MAX,
+            max_partition_fetch_bytes=_PARTITION_FETCH_BYTES_MAX,
             listener=self.assignment,
             parser=_parse,
             decoder=_decode,
