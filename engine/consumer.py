@@ -15,6 +15,7 @@ from faststream.kafka.schemas import Topic
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from engine.assignment import Assignment, utc_now
+from engine.cancelling import cancel
 from engine.closing import closed_within, drop_consumer
 from engine.fetched_records import tolerate_header_names
 from engine.kafka import broker_security
@@ -102,9 +103,7 @@ class CommandConsumer:
         """
         self.assignment.refuse_more()
         await self.assignment.give_up()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await cancel(self._background)
         await asyncio.gather(self._leave_group(self.broker.stop()), self.assignment.close())
 
     async def _leave_group(self, leaving: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from engine.batch import Tip
+from engine.cancelling import cancel
 from engine.errors import (
     ClockRefusedError,
     PartitionsChangedError,
@@ -79,8 +80,7 @@ class ShardOwner:
         if self._lease is not None:
             self._lease.stop()
             await asyncio.wait({task}, timeout=_STOP_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel({task})
 
     async def _own(self) -> None:
         while True:
@@ -113,7 +113,9 @@ class ShardOwner:
                 # and would take the shard from its owner again and again; the broker refuses this
                 await self._membership.prove(await log.next_offset())
             self._has_claimed = True
-            await self._work(await self._claim(log))
+            lease = await self._claim(log)
+            if not self._stopping:
+                await self._work(lease)
         except (ShardHaltedError, PartitionsChangedError) as error:
             await log.halt(f"{error.code}: {error}")
             raise

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -141,6 +142,27 @@ async def test_a_lease_that_fails_while_it_is_stopped_is_not_claimed_again() -> 
     house.leases[0].when_stopped = ConnectionResetError()
     await asyncio.wait_for(house.owner.stop(), 1)
     assert len(house.leases) == 1
+
+
+@pytest.mark.parametrize("step", ["connect", "claim"])
+async def test_a_cancellation_that_is_lost_before_there_is_a_lease(step: str) -> None:
+    house, reached = House(), asyncio.Event()
+    go_on = getattr(house, step)
+
+    async def swallow(*arguments: Any) -> Any:
+        reached.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return await go_on(*arguments)
+
+    owner: Any = ShardOwner
+    steps = {"connect": house.connect, "claim": house.claim} | {step: swallow}
+    house.owner = owner(3, house.partition, steps["connect"], steps["claim"])
+    house.owner.start()
+    await reached.wait()
+    await asyncio.wait_for(house.owner.stop(), 1)
+    assert house.logs[0].closed
+    assert "resume" not in house.partition.done
 
 
 async def test_a_claim_that_fails_is_tried_until_it_holds() -> None:
