@@ -32,12 +32,9 @@ async def measure(site: Site, wallets: list[str], rate: float, seconds: float) -
     latencies = schedule.latencies
     return {
         "rate": rate,
-        "commands": latencies.get_total_count(),
-        **{
-            name: latencies.get_value_at_percentile(percentile) / 1000
-            for name, percentile in PERCENTILES.items()
-        },
-        "max_ms": latencies.get_max_value() / 1000,
+        "commands": latencies.count,
+        **{name: latencies.ms(percentile) for name, percentile in PERCENTILES.items()},
+        "max_ms": latencies.max_ms,
         "sent_late_ms_max": 1000 * schedule.sent_late_s_max,
     }
 

@@ -18,12 +18,11 @@ from typing import Any
 
 import msgspec
 import uvloop
-from hdrh.histogram import HdrHistogram
 
 from bench.connection import Connection, connect, encode_request
-from bench.load import wallet_ids
+from bench.latencies import Latencies
+from bench.load import DESCRIPTION, debit_amount, wallet_ids
 
-_LATENCY_US_MAX = 60_000_000
 _CONNECTIONS_MAX = 512
 _TICK_S = 0.001
 """The event loop rounds to milliseconds: with half of one it would never sleep."""
@@ -43,9 +42,9 @@ class Load:
         self._due: deque[tuple[int, float]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._connections = 0
-        self.latencies = HdrHistogram(1, _LATENCY_US_MAX, 3)
+        self.latencies = Latencies()
         self.statuses: Counter[str] = Counter()
-        self.late_us_max = 0
+        self.late_s_max = 0.0
 
     async def connect(self, count: int) -> None:
         """Open so many connections beforehand."""
@@ -76,8 +75,7 @@ class Load:
         return time.perf_counter() - start
 
     def _send(self, number: int, scheduled: float) -> None:
-        late_us = int((time.perf_counter() - scheduled) * 1e6)
-        self.late_us_max = max(self.late_us_max, late_us)
+        self.late_s_max = max(self.late_s_max, time.perf_counter() - scheduled)
         self._due.append((number, scheduled))
         if self._idle:
             self._start(self._work(self._idle.pop()))
@@ -101,13 +99,13 @@ class Load:
 
     async def _exchange(self, connection: Connection, number: int, scheduled: float) -> None:
         response = await connection.request(self._debit(number))
-        self.latencies.record_value(max(1, int((time.perf_counter() - scheduled) * 1e6)))
+        self.latencies.record(time.perf_counter() - scheduled)
         self.statuses[str(response.status)] += 1
 
     def _debit(self, number: int) -> bytes:
         body = {
-            "amount": 1 + number % 900,
-            "description": "10 SMS messages sent",
+            "amount": debit_amount(number),
+            "description": DESCRIPTION,
             "reference": f"{self._tag}_{number:08d}",
         }
         path = f"/v1/wallets/{self._wallets[number % len(self._wallets)]}/debit"
@@ -115,13 +113,11 @@ class Load:
 
     def results(self, seconds: float) -> dict[str, Any]:
         """Latencies in milliseconds."""
-        histogram = self.latencies
         return {
-            "requests_per_s": histogram.get_total_count() / seconds,
-            "p50_ms": histogram.get_value_at_percentile(50) / 1000,
-            "p99_ms": histogram.get_value_at_percentile(99) / 1000,
-            "max_ms": histogram.get_max_value() / 1000,
-            "sent_late_ms_max": self.late_us_max / 1000,
+            "requests_per_s": self.latencies.count / seconds,
+            **self.latencies.median_and_tail(),
+            "max_ms": self.latencies.max_ms,
+            "sent_late_ms_max": 1000 * self.late_s_max,
             "connections": self._connections,
             "statuses": dict(self.statuses),
         }

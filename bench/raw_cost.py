@@ -6,14 +6,13 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from hdrh.histogram import HdrHistogram
 
+from bench.latencies import Latencies
 from engine.kafka import client_options
 from engine.settings import Settings
 
 _RECORD = b"x" * 250
 _TABLE = "CREATE TABLE IF NOT EXISTS raw_cost (id bigserial PRIMARY KEY, data bytea NOT NULL)"
-_LATENCY_US_MAX = 60_000_000
 
 
 async def raw_cost(
@@ -28,7 +27,7 @@ async def raw_cost(
     try:
         await connection.execute(_TABLE)
         insert = await connection.prepare("INSERT INTO raw_cost (data) VALUES ($1)")
-        produces, commits, both = (HdrHistogram(1, _LATENCY_US_MAX, 3) for _ in range(3))
+        produces, commits, both = (Latencies() for _ in range(3))
         for _ in range(count):
             await asyncio.sleep(pause_s)
             start = time.perf_counter()
@@ -36,14 +35,13 @@ async def raw_cost(
             produced = time.perf_counter()
             await insert.fetch(_RECORD)
             committed = time.perf_counter()
-            produces.record_value(max(1, int((produced - start) * 1e6)))
-            commits.record_value(max(1, int((committed - produced) * 1e6)))
-            both.record_value(max(1, int((committed - start) * 1e6)))
+            produces.record(produced - start)
+            commits.record(committed - produced)
+            both.record(committed - start)
         return {
-            "p50_ms": both.get_value_at_percentile(50) / 1000,
-            "p99_ms": both.get_value_at_percentile(99) / 1000,
-            "produce_p50_ms": produces.get_value_at_percentile(50) / 1000,
-            "commit_p50_ms": commits.get_value_at_percentile(50) / 1000,
+            **both.median_and_tail(),
+            "produce_p50_ms": produces.ms(50),
+            "commit_p50_ms": commits.ms(50),
         }
     finally:
         await connection.close()

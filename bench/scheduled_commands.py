@@ -10,16 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from hdrh.histogram import HdrHistogram
 
 from bench.errors import BenchError
+from bench.latencies import Latencies
 from bench.load import Command
 from engine.hints import Hint
 from engine.kafka import client_options
 from engine.settings import Settings
 from engine.topology import home
 
-_LATENCY_US_MAX = 120_000_000
 _TICK_S = 0.001
 _LEAD_S = 0.2
 _DRAIN_S_MAX = 60
@@ -48,11 +47,11 @@ class PartitionSchedule:
         """When the next one is due; None if all have been sent."""
         return self.commands[self.sent].at if self.sent < len(self.commands) else None
 
-    def commit(self, next_offset: int, after_start_s: float, latencies: HdrHistogram) -> None:
+    def commit(self, next_offset: int, after_start_s: float, latencies: Latencies) -> None:
         """All below `next_offset` have been committed by now."""
         until = min(next_offset - self._offset, len(self.commands))
         for command in self.commands[self.committed : until]:
-            latencies.record_value(max(1, int((after_start_s - command.at) * 1e6)))
+            latencies.record(after_start_s - command.at)
         self.committed = max(self.committed, until)
 
 
@@ -60,7 +59,7 @@ class Schedule:
     """Commands at an even rate over all partitions, which go on at `offsets`."""
 
     def __init__(self, commands: Iterable[Command], rate: float, offsets: Sequence[int]) -> None:
-        self.latencies = HdrHistogram(1, _LATENCY_US_MAX, 3)
+        self.latencies = Latencies()
         self.partitions = [PartitionSchedule(offset) for offset in offsets]
         self.sent_late_s_max = 0.0
         self._done = asyncio.Event()

@@ -15,10 +15,10 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from hdrh.histogram import HdrHistogram
 
 from bench.hints import Hints
 from bench.http import RAW_TOPIC, running_service
+from bench.latencies import Latencies
 from bench.load import debits, wallet_ids
 from bench.raw_cost import raw_cost
 from bench.results import write_json
@@ -28,22 +28,21 @@ from engine.settings import Settings
 from schemas.commands import decode_command
 
 STAGES = ("produced and acknowledged", "decided, committed, notified", "outcome looked up")
-_LATENCY_US_MAX = 60_000_000
 
 
 async def measure_stages(
     settings: Settings, commands: Iterable[tuple[str, bytes]]
-) -> dict[str, HdrHistogram]:
-    """The stages of each command, in microseconds."""
+) -> dict[str, Latencies]:
+    """The stages of each command."""
     producer = AIOKafkaProducer(**client_options(settings), acks="all")
     await producer.start()
     connection = await asyncpg.connect(settings.database_url)
-    histograms = {stage: HdrHistogram(1, _LATENCY_US_MAX, 3) for stage in STAGES}
+    latencies = {stage: Latencies() for stage in STAGES}
 
     async def timed(stage: str, work: Awaitable[Any]) -> Any:
         start = time.perf_counter()
         result = await work
-        histograms[stage].record_value(max(1, int((time.perf_counter() - start) * 1e6)))
+        latencies[stage].record(time.perf_counter() - start)
         return result
 
     try:
@@ -61,7 +60,7 @@ async def measure_stages(
     finally:
         await connection.close()
         await producer.stop()
-    return histograms
+    return latencies
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -74,11 +73,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
         stages = await measure_stages(service.settings, commands)
         over_http = await service.load(*one_at_a_time, "--count", arguments.count, "--tag", "http")
     figures = {"raw: produce, then commit": raw}
-    for stage, histogram in stages.items():
-        figures[stage] = {
-            "p50_ms": histogram.get_value_at_percentile(50) / 1000,
-            "p99_ms": histogram.get_value_at_percentile(99) / 1000,
-        }
+    for stage, latencies in stages.items():
+        figures[stage] = latencies.median_and_tail()
     return figures | {"debit over HTTP": over_http}
 
 

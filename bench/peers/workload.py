@@ -5,11 +5,8 @@ import json
 import time
 from typing import Any, NamedTuple
 
-from hdrh.histogram import HdrHistogram
-
+from bench.latencies import Latencies
 from bench.load import FUNDS, debit_amount
-
-_LATENCY_US_MAX = 60_000_000
 
 
 class Debit(NamedTuple):
@@ -56,12 +53,12 @@ class Tally:
     def __init__(self) -> None:
         self.debits = 0
         self.amount = 0
-        self.latencies = HdrHistogram(1, _LATENCY_US_MAX, 3)
+        self.latencies = Latencies()
 
     def done(self, amount: int, due: float) -> None:
         self.debits += 1
         self.amount += amount
-        self.latencies.record_value(max(1, int((time.perf_counter() - due) * 1e6)))
+        self.latencies.record(time.perf_counter() - due)
 
     def add(self, other: "Tally") -> None:
         self.debits += other.debits
@@ -81,8 +78,7 @@ class Tally:
         return {
             "debits": self.debits,
             "debits_per_s": self.debits / seconds,
-            "p50_ms": self.latencies.get_value_at_percentile(50) / 1000,
-            "p99_ms": self.latencies.get_value_at_percentile(99) / 1000,
+            **self.latencies.median_and_tail(),
         }
 
 

@@ -88,10 +88,10 @@ def test_a_command_counts_from_the_time_it_should_have_been_sent_at():
     partition.commit(101, 9.0, schedule.latencies)
     partition.commit(104, 4.0, schedule.latencies)
     recorded = schedule.latencies
-    assert recorded.get_total_count() == 4
+    assert recorded.count == 4
     # due after 0, 0.5, 1 and 1.5 s
-    assert recorded.get_max_value() == pytest.approx(3_000_000, rel=0.001)
-    assert recorded.get_min_value() == pytest.approx(2_500_000, rel=0.001)
+    assert recorded.max_ms == pytest.approx(3_000, rel=0.001)
+    assert recorded.ms(0) == pytest.approx(2_500, rel=0.001)
 
 
 def _mixed(count):
