@@ -22,6 +22,7 @@ from tests.support.rolling_restart import (
     AS_BY_DEFAULT,
     check_clients,
     funded_clients,
+    more_answers,
     restart_all,
     start_two_of_each,
 )
@@ -43,6 +44,12 @@ _SEED = 21
 _COMMANDS_MAX = 3_000
 _OF_HTTP = re.compile(rb"wal_[0-9a-f]{24}")
 _MIGRATIONS = "SELECT name FROM migrations ORDER BY name"
+_DECIDED_AROUND = """
+SELECT count(*) FILTER (WHERE occurred_at < changed_at),
+       count(*) FILTER (WHERE occurred_at > changed_at)
+  FROM log, (SELECT max(applied_at) FROM migrations WHERE applied_at > $1) AS change (changed_at)
+ WHERE occurred_at > $1
+"""
 _SCHEMA = """
 SELECT format('%s.%s %s %s %s', c.table_name, c.column_name, c.data_type, c.is_nullable,
               coalesce(c.column_default, '')) AS part
@@ -74,13 +81,15 @@ async def test_the_first_release_is_upgraded_under_load(stack: Stack) -> None:
             await _check_answers(client, release)
             clients = await funded_clients(client, balancer, release.key, account, _SEED)
             done = asyncio.Event()
-            async with asyncio.TaskGroup() as group, load.flowing(at_most=_COMMANDS_MAX):
+            async with asyncio.TaskGroup() as group:
                 for each in clients:
                     group.create_task(
                         each.run_while(lambda: not done.is_set() and not account.errors)
                     )
-                await _migrate(deployment)
-                await restart_all(deployment, balancer, account)
+                await more_answers(account)
+                async with load.flowing(at_most=_COMMANDS_MAX):
+                    await _migrate_under_load(deployment, account)
+                    await restart_all(deployment, balancer, account)
                 done.set()
             assert not account.errors, f"{account}\n{deployment.logs()}"
             await check_clients(client, clients)
@@ -94,6 +103,19 @@ async def test_the_first_release_is_upgraded_under_load(stack: Stack) -> None:
         assert {"debited", "repeat", "reference_conflict", "dead_letter"} <= {*outcomes}
         await _check_schema(stack, settings.database_url)
         print(f"{outcomes.total():,} commands, {account.answers.total():,} requests")  # noqa: T201
+
+
+async def _migrate_under_load(deployment: HttpDeployment, account: Account) -> None:
+    """Commands are decided right up to the change of the tables, and right after it."""
+    url = deployment.settings.database_url
+    (begun,) = await _parts(url, "SELECT clock_timestamp()")
+    await _migrate(deployment)
+    await more_answers(account)
+    assert not account.errors, account
+    async with connection_to(url) as connection:
+        before, after = await connection.fetchrow(_DECIDED_AROUND, begun)
+    assert before, "no load before the tables changed"
+    assert after, "no load after the tables changed"
 
 
 async def _migrate(deployment: HttpDeployment) -> None:

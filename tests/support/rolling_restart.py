@@ -80,7 +80,7 @@ async def restart_all(deployment: HttpDeployment, balancer: Balancer, account: A
     """Every process in turn, each once the one before it is back."""
     for kind in _KINDS:
         for number in range(2):
-            await _load(account)
+            await more_answers(account)
             back = await _sign_of_return(deployment, balancer, kind, number)
             old = deployment.processes[kind, number]
             await deployment.stop(kind, number)
@@ -88,10 +88,11 @@ async def restart_all(deployment: HttpDeployment, balancer: Balancer, account: A
             deployment.start(kind, number)
             if not account.errors:
                 await back()
-    await _load(account)
+    await more_answers(account)
 
 
-async def _load(account: Account) -> None:
+async def more_answers(account: Account) -> None:
+    """Wait until clients have had some more answers, or an error."""
     enough = account.answers.total() + ANSWERS_BETWEEN
     await poll(
         lambda: account.answers.total() >= enough or bool(account.errors), timeout_s=_STEP_S_MAX
