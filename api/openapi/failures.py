@@ -101,6 +101,9 @@ _ALWAYS: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
+    # a body is read whether or not anything in it counts
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -115,6 +118,4 @@ def failures_of(operation: Operation) -> list[HTTPStatus]:
     if operation.method == "POST":
         # an Idempotency-Key may stand for another request
         statuses.add(HTTPStatus.CONFLICT)
-    if operation.method in ("POST", "PATCH"):
-        statuses |= {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
     return sorted(statuses)

@@ -154,6 +154,17 @@ async def test_a_body_that_gets_too_large_is_413(api) -> None:
     assert (answer.status, message_of(b"/v1", answer.json())) == (413, TOO_LARGE)
 
 
+@pytest.mark.parametrize("line", [b"GET /v1/wallets", b"DELETE /v1/customers/cus_a"])
+@pytest.mark.parametrize(("length", "status"), [(65_537, 413), (10, 408)])
+async def test_a_body_that_nobody_asked_for_is_refused_alike(api, line, length, status) -> None:
+    answer = await api.ask(line, b"Content-Length: %d" % length)
+    assert answer.status == status
+    method, _, path = line.decode().partition(" ")
+    documented = (await api.client.get("/v1/openapi.json")).json()["paths"]
+    path = path.removeprefix("/v1").replace("cus_a", "{customer_id}")
+    assert str(status) in documented[path][method.lower()]["responses"]
+
+
 async def test_a_body_of_64_kibibytes_is_read(api) -> None:
     body = b'{"amount":0,"description":"","reference":"r"}'.ljust(65_536)
     for send in (body, _in_pieces(body)):
