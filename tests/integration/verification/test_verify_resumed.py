@@ -12,9 +12,18 @@ import psutil
 import pytest
 
 from api.install import install
+from engine.merkle import Frontier, leaf_hashes
 from engine.settings import Settings
-from projections.verification import Progress, VerificationError, shard, verify
+from projections.verification import (
+    Progress,
+    SignedShard,
+    VerificationError,
+    shard,
+    verify,
+)
 from projections.verification.shard_job import ShardJob, ShardOutcome
+from projections.wallet_trees import count_tree
+from schemas.entries import encode_entry
 from schemas.events import Debited
 from tests.support.databases import connection_to
 from tests.support.polling import poll_async
@@ -37,13 +46,15 @@ def small_pages(monkeypatch):
     monkeypatch.setattr(shard, "COMMIT_PAGES", 2)
 
 
-async def verified(proven, state_file=None, on_progress=lambda _: None) -> ShardOutcome:
+async def verified(proven, state_file=None, on_progress=lambda _: None, signed=()) -> ShardOutcome:
     instant = proven.history.entries[-40].occurred_at
-    job = ShardJob(shard=proven.shard, instant=instant, signed=[], state_file=state_file)
+    job = ShardJob(shard=proven.shard, instant=instant, signed=[*signed], state_file=state_file)
     return await job.run(proven.database, None, None, on_progress)
 
 
-async def verified_in_pieces(proven, state_file, pages: int = 2) -> tuple[ShardOutcome, int]:
+async def verified_in_pieces(
+    proven, state_file, pages: int = 2, signed=()
+) -> tuple[ShardOutcome, int]:
     """Interrupted after so many pages from where it went on."""
     interruptions = 0
     while True:
@@ -57,7 +68,7 @@ async def verified_in_pieces(proven, state_file, pages: int = 2) -> tuple[ShardO
                 raise InterruptedHereError
 
         try:
-            return await verified(proven, state_file, interrupt), interruptions
+            return await verified(proven, state_file, interrupt, signed), interruptions
         except InterruptedHereError:
             interruptions += 1
             assert interruptions < 100
@@ -129,6 +140,33 @@ async def test_what_was_read_is_not_read_again(proven, tmp_path):
     told.clear()
     assert plainly(await verified(proven, state_file, told.append)) == plainly(gone_on)
     assert told == []
+
+
+async def signed_at(proven, size: int) -> SignedShard:
+    frontier = Frontier()
+    frontier.extend(leaf_hashes([encode_entry(entry) for entry in proven.history.entries[:size]]))
+    wallets = await count_tree(proven.database, proven.shard, size)
+    return SignedShard(
+        source=f"checkpoint of {size}",
+        shard=proven.shard,
+        size=size,
+        log_root=frontier.root(),
+        wallets=wallets.wallets,
+        wallets_root=wallets.root,
+    )
+
+
+async def test_what_was_signed_is_held_against_entries_that_were_read_before(proven, tmp_path):
+    signed = [await signed_at(proven, size) for size in (1, 130, 300, 301, 700)]
+    pieces, interruptions = await verified_in_pieces(proven, tmp_path / "right", signed=signed)
+    assert interruptions > 4
+    assert pieces.tallies["checkpoint"].checked == len(signed)
+    assert not any(tally.failed for tally in pieces.tallies.values())
+    signed[2] = msgspec.structs.replace(signed[2], log_root=signed[1].log_root)
+    whole = await verified(proven, signed=signed)
+    pieces, _ = await verified_in_pieces(proven, tmp_path / "wrong", signed=signed)
+    assert whole.tallies["checkpoint"].failed == 1
+    assert plainly(pieces) == plainly(whole)
 
 
 @pytest.fixture
