@@ -733,12 +733,16 @@ def in_words(result: dict[str, Any]) -> str:
     period = f", from {result['from'] or 'the beginning'} to {result['to'] or 'the end'}"
     whole = result["from"] is None and result["to"] is None
     lines = [f"{result['wallet_id']}{'' if whole else period}", ""]
-    for line in result["statement"]:
-        what = f"refused {line['refused']}" if line["refused"] else line["type"]
+    kinds = [
+        f"refused {line['refused']}" if line["refused"] else line["type"]
+        for line in result["statement"]
+    ]
+    wide = max(map(len, kinds), default=0)
+    for line, what in zip(result["statement"], kinds):  # noqa: B905  # Python 3.9 has no strict
         amount = "" if line["amount"] is None else f"{line['amount']:,}"
         balance = "" if line["balance"] is None else f"{line['balance']:,}"
         lines.append(
-            f"{line['version'] or '-':>7}  {line['at']:<27}  {what:<16}  {amount:>16}  "
+            f"{line['version'] or '-':>7}  {line['at']:<27}  {what:<{wide}}  {amount:>16}  "
             f"{balance:>16}  {_printable(line['reference'] or '')}".rstrip()
         )
     if result["balance"] is not None:
