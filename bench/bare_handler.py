@@ -8,6 +8,7 @@ what stands in the file as the answer to each debit. It is set up by the same va
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
 from contextlib import suppress
@@ -91,5 +92,7 @@ def _server(settings: Settings, app: AccessLog) -> Server:
 
 
 if __name__ == "__main__":
+    told = load_settings()
+    logging.basicConfig(level=told.log_level)
     log_bare_lines()
-    uvloop.run(serve(load_settings(), Path(sys.argv[1]).read_bytes()))
+    uvloop.run(serve(told, Path(sys.argv[1]).read_bytes()))

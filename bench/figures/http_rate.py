@@ -83,6 +83,10 @@ async def _bare_handler(service: Service) -> AsyncIterator[Load]:
             if not process.running or time.monotonic() > deadline:
                 raise BenchError(f"the handler does not answer: {process.log_tail(5)}")
             await asyncio.sleep(_POLL_S)
+        if '"status":200' not in process.log_tail(5):
+            raise BenchError(
+                "the handler writes no log line, so it is no ceiling for one that does"
+            )
         yield load
     finally:
         await process.stop()
