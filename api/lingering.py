@@ -41,7 +41,11 @@ class Lingering:
             return
 
         async def send_in_time(message: Message) -> None:
-            if message["type"] == "http.response.start" and not await body.ends_soon():
+            if (
+                not body.ended
+                and message["type"] == "http.response.start"
+                and not await body.ends_soon()
+            ):
                 headers = [*message.get("headers", ())]
                 if _LAST_OF_CONNECTION not in headers:
                     headers.append(_LAST_OF_CONNECTION)
@@ -49,21 +53,24 @@ class Lingering:
             await send(message)
 
         await self._app(scope, body.receive, send_in_time)
-        await body.discard(BYTES_MAX, _SECONDS_MAX)
+        if not body.ended:
+            await body.discard(BYTES_MAX, _SECONDS_MAX)
 
 
 class _Body:
-    """A body on its way: how much of it was received, and whether that is all.
+    """A body on its way: how much of it was received, and whether it has `ended` with that.
 
     `announced`: how many bytes there are, if anybody has said so.
     """
+
+    __slots__ = ("_announced", "_receive", "_received", "_receiving", "ended")
 
     def __init__(self, receive: Receive, announced: int | None) -> None:
         self._receive = receive
         self._announced = announced
         self._received = 0
         self._receiving = False
-        self._ended = False
+        self.ended = False
 
     @classmethod
     def of(cls, scope: HTTPScope, receive: Receive) -> "_Body | None":
@@ -85,23 +92,23 @@ class _Body:
             self._receiving = False
         if message["type"] == "http.request":
             self._received += len(message["body"])
-            self._ended = not message["more_body"] or self._received == self._announced
+            self.ended = not message["more_body"] or self._received == self._announced
         else:
-            self._ended = True
+            self.ended = True
         return message
 
     async def ends_soon(self) -> bool:
         """Whether nothing is left of it, after a moment's wait for what is small."""
-        if not self._ended and self._is_worth_a_wait():
+        if self._is_worth_a_wait():
             await self.discard(BODY_BYTES_MAX - self._received, _WAITED_FOR_S_MAX)
-        return self._ended
+        return self.ended
 
     async def discard(self, bytes_max: int, seconds_max: float) -> None:
         """Read on and throw away, no further than these bounds."""
         end = self._received + bytes_max
         try:
             async with asyncio.timeout(seconds_max):
-                while not self._ended and self._received <= end:
+                while not self.ended and self._received <= end:
                     await self.receive()
         except TimeoutError:
             pass
