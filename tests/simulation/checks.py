@@ -31,6 +31,7 @@ class Checks:
                 shard,
                 partitions=plan.partitions,
                 lots_max=plan.lots_max,
+                unstorable=plan.refused,
                 database=database,
                 broker=broker,
                 unasked=unasked,

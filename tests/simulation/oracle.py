@@ -5,6 +5,7 @@ JSON of the log, without what only people read.
 """
 
 import json
+from collections.abc import Container
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, Protocol
@@ -59,8 +60,11 @@ class Asked(NamedTuple):
 class ShardOracle:
     """The wallets of one shard, as its partition's records make them one after another."""
 
-    def __init__(self, shard: int, partitions: int, lots_max: int) -> None:
+    def __init__(
+        self, shard: int, partitions: int, lots_max: int, unstorable: Container[str] = ()
+    ) -> None:
         self.shard = shard
+        self._unstorable = unstorable
         self.wallets: dict[str, PlainWallet] = {}
         self._partitions = partitions
         self._lots_max = lots_max
@@ -81,6 +85,8 @@ class ShardOracle:
             if any(name == "wallet-forwarded-from" for name, _ in record.headers):
                 return Expected("dead_letter", reasons=("misrouted",))
             return Expected("forwarded", home=at_home)
+        if command.fields["reference"] in self._unstorable:
+            return Expected("dead_letter", reasons=("refused_by_database",))
         return self._command(command, record.offset, now)
 
     def timer(self, wallet_id: str, now: int) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ _COMMANDS_MAX = 320
 _FAULTS_MAX = 14
 _SENDING_MS = (1_500, 6_000)
 _CUT_OFF = 0.2
+_REFUSING = 0.3
+_REPEATING = 0.2
 _QUIET_AFTER_MS = 500
 
 FaultKind = Literal[
@@ -34,6 +36,7 @@ FaultKind = Literal[
     "connection_lost",
     "database_crash",
     "serialization",
+    "append_repeated",
     "broker_down",
     "offsets_lost",
     "produce_refused",
@@ -60,6 +63,8 @@ class Fault(Struct, frozen=True, kw_only=True):
     connection_lost  its next append loses the connection: 0 before, 1 during, 2 after the commit
     database_crash   the database is killed, and is back after `length_ms`
     serialization    its next statement fails: 0 serialization failure, 1 lock, 2 statement time-out
+    append_repeated  its next append is carried out a second time after `length_ms`, as by a proxy
+                     that repeats what it had no answer to
     broker_down      it gets no answer from the broker for `length_ms`
     offsets_lost     the broker forgets the group's offsets
     produce_refused  its next record batch of entries: 0 refused, 1 written but not acknowledged
@@ -82,6 +87,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     statement_failed: float = 0
     statement_slow: float = 0
     commit_unknown: float = 0
+    append_repeated: float = 0
     produce_failed: float = 0
     produce_unknown: float = 0
     fetch_lost: float = 0
@@ -103,6 +109,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     commands: list[Planned]
     faults: list[Fault]
     rates: Rates = Rates()
+    refused: dict[str, str] = {}
+    """By reference: the SQLSTATE of what the database has against all entries that name it."""
     quiet_at_ms: int
 
     @classmethod
@@ -133,6 +141,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             commands=commands,
             faults=faults,
             rates=_draw_rates(source),
+            refused=_draw_refused(source),
             quiet_at_ms=max(sending_ms, *ends) + _QUIET_AFTER_MS,
         )
 
@@ -190,9 +199,22 @@ def _draw_size(source: Random, kind: FaultKind) -> float:
     return source.randrange(3)
 
 
+def _draw_refused(source: Random) -> dict[str, str]:
+    if source.random() >= _REFUSING:
+        return {}
+    count = source.randint(1, 4)
+    return {
+        f"r{source.randint(1, COMMANDS_MIN)}": source.choice(("22021", "22P05", "54000"))
+        for _ in range(count)
+    }
+
+
 def _draw_rates(source: Random) -> Rates:
     names = Rates.__struct_fields__
     drawn = source.sample(names, source.randint(0, 4))
     rates = {name: source.choice((0.002, 0.01, 0.04)) for name in drawn}
+    if source.random() < _REPEATING:
+        # what has no right to be done twice is refused at once, so that it costs little
+        rates["append_repeated"] = 0.04
     # the order of what is ready at once is nothing that goes wrong
     return Rates(**rates | {"shuffled": source.choice((0, 0.1, 1))})

@@ -233,6 +233,8 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
         _fence_without(_LEASE, _OFFSET, _POSITION),
         unasked=frozenset({"appended_after_fencing", "shard_halted"}),
     ),
+    "next_offset": Safeguard("next_offset in the fence", 200, _fence_without(_OFFSET)),
+    "position": Safeguard("position in the fence", 200, _fence_without(_POSITION)),
     "clock": Safeguard("the clock's bounds in the fence", 200, _fence_without(_CLOCK)),
     "random_lease": Safeguard(
         "a lease that no other claim draws",

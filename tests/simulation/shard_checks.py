@@ -1,7 +1,7 @@
 """What has to hold for one shard after each of its commits, looked at from outside."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -28,12 +28,13 @@ class ShardChecks:
         *,
         partitions: int,
         lots_max: int,
+        unstorable: Container[str],
         database: Any,
         broker: Any,
         unasked: frozenset[str] = frozenset(),
     ) -> None:
         self.shard = shard
-        self.oracle = ShardOracle(shard, partitions, lots_max)
+        self.oracle = ShardOracle(shard, partitions, lots_max, unstorable)
         self.replayed = ReplayedShard(shard)
         self.entries = 0
         self.next_offset = 0

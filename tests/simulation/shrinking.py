@@ -69,6 +69,8 @@ class _Shrinking:
 
     def _calm(self, plan: Plan) -> Plan:
         """Without what goes wrong at random, if it fails all the same."""
+        if plan.refused:
+            plan = self._failing(replace(plan, refused={})) or plan
         rates = {name: 0 for name in Rates.__struct_fields__ if getattr(plan.rates, name)}
         if not rates:
             return plan

@@ -1,7 +1,7 @@
 """What the simulated database does that a real one only does by chance, and what it refuses to do."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from random import Random
@@ -46,6 +46,12 @@ class Trouble:
 
     def reply(self, what: str) -> float:
         return 0.0
+
+    def repeat(self, what: str) -> float:
+        return 0.0
+
+    def refuse(self, entries: Sequence[bytes]) -> None:
+        return
 
 
 def on_virtual_time(work: Callable[[SimulatedDatabase], Any], trouble: Any = None) -> None:

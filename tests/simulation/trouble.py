@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -15,6 +16,7 @@ from tests.simulation.database.errors import (
     lost,
     query_canceled,
     serialization_failure,
+    server_error,
 )
 from tests.simulation.loop import current_process
 from tests.simulation.plan import Rates
@@ -26,6 +28,8 @@ _APPENDS: Final = ("append", "advance", "commit")
 _FAILURES: Final = (serialization_failure, lock_timeout, query_canceled)
 _NEVER_REFUSED: Final = ("connect", "begin", "rollback", "listen", "set")
 _LATE_S: Final = (0.01, 0.1, 1.0, 6.0)
+_REPEATED_S: Final = (0.02, 0.1, 0.5, 2.0, 4.0)
+_APPENDS_REPEATED: Final = 25
 _BEYOND_TIMEOUTS_S: Final = 11.0
 """Longer than a client waits for an answer, and than a transaction may take."""
 
@@ -38,19 +42,28 @@ class Weather(Struct):
     statements: list[int] = []
     publications: list[int] = []
     fetches: list[tuple[str, float]] = []
+    repeats: list[float] = []
 
 
 class Trouble:
     """The trouble of the database and of the broker, told apart by the process that runs."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, rates: Rates, source: Random, counted: Counter[str]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        rates: Rates,
+        source: Random,
+        counted: Counter[str],
+        refused: Mapping[str, str],
     ) -> None:
         self._loop = loop
         self._rates = rates
         self._random = source.random
         self._source = source
         self._counted = counted
+        self._refused = {
+            b'"reference":"%s"' % reference.encode(): code for reference, code in refused.items()
+        }
         self._weather: dict[str, Weather] = {}
         self._commits_unknown = 0
         self.disk_slow_until = 0.0
@@ -129,6 +142,22 @@ class Trouble:
         if self._hits("commit_unknown", self._rates.commit_unknown):
             raise lost()
         return 0.0
+
+    def repeat(self, what: str) -> float:
+        if what != "append":
+            return 0.0
+        here = self._here()
+        if here is not None and here.repeats:
+            return here.repeats.pop(0)
+        if self._hits("append_repeated", _APPENDS_REPEATED * self._rates.append_repeated):
+            return self._source.choice(_REPEATED_S)
+        return 0.0
+
+    def refuse(self, entries: Sequence[bytes]) -> None:
+        for named, code in self._refused.items():
+            if any(named in entry for entry in entries):
+                self._counted["refused"] += 1
+                raise server_error(code, "the server takes nothing of this")
 
     # the broker's
 

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from engine import decider
 from engine.batch import Batch, Deciding, Tip
-from engine.intake import FORWARDED_HEADER, Intake, record_digest, take_in
-from engine.log import ForwardRow
+from engine.intake import FORWARDED_HEADER, Intake, Received, record_digest, take_in
+from engine.log import DeadLetterRow, ForwardRow
 from engine.merkle import Frontier, leaf_hashes
 from engine.wallet import Wallet
 from tests.simulation.database.rows import (
@@ -40,6 +40,16 @@ class Sent(Struct):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+def _refused(received: Received) -> DeadLetterRow:
+    return DeadLetterRow(
+        offset=received.offset,
+        reason="refused_by_database",
+        detail="",
+        key=received.key,
+        payload=received.payload,
+    )
 
 
 @contextmanager
@@ -122,7 +132,10 @@ class Undisturbed:
         }
         deciding = self._deciding(shard, wallets)
         for received in intake.commands:
-            deciding.command(received)
+            if received.command.reference in self.plan.refused:
+                deciding.dead_letter(_refused(received))
+            else:
+                deciding.command(received)
         for letter in intake.dead_letters:
             deciding.dead_letter(letter)
         batch = deciding.finish(records[-1].offset + 1, record_digest(records[-1]))

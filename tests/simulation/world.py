@@ -79,7 +79,7 @@ class World:
         self._sources = 0
         self._now = 0.0, START
         self.loop = VirtualLoop(self._source(), plan.rates.shuffled)  # type: ignore[abstract]
-        self.trouble = Trouble(self.loop, plan.rates, self._source(), self.faults)
+        self.trouble = Trouble(self.loop, plan.rates, self._source(), self.faults, plan.refused)
         self.database = SimulatedDatabase(self.now, self.trouble, shards=plan.partitions)
         self.broker = SimulatedBroker(
             self.loop, self._now_ms, list(TOPICS), plan.partitions, self._source(), self.trouble
@@ -352,6 +352,9 @@ class World:
 
     def _connection_lost(self, fault: Fault, _: float) -> None:
         self.trouble.of(f"engine-{fault.target}").appends.append(int(fault.size))
+
+    def _append_repeated(self, fault: Fault, length_s: float) -> None:
+        self.trouble.of(f"engine-{fault.target}").repeats.append(length_s)
 
     def _serialization(self, fault: Fault, _: float) -> None:
         self.trouble.of(f"engine-{fault.target}").statements.append(int(fault.size))

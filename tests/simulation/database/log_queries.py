@@ -130,6 +130,7 @@ def _append_entries(
             zip(wallet_ids, versions, command_ids, types, data, strict=True), position
         )
     ]
+    transaction.database.trouble.refuse(data)
     tables.check_unique(rows)
     transaction.change(lambda: tables.add(rows))
 

@@ -7,6 +7,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,6 +98,22 @@ class Session:
         self, statement: Statement, arguments: Sequence[Any]
     ) -> "Rows | asyncio.Future[Rows]":
         """Run a statement; it gives a future if it has to wait for a row or for the disk."""
+        if seconds := self.database.trouble.repeat(statement.name):
+            self.call_later(seconds, lambda: self._repeat(statement, arguments))
+        return self._submit(statement, arguments)
+
+    def _repeat(self, statement: Statement, arguments: Sequence[Any]) -> None:
+        if self.database.is_down:
+            return
+        session = Session(self.database, dict(self.settings))
+        self.database.sessions.add(session)
+        with suppress(asyncpg.PostgresError):
+            session._submit(statement, arguments)
+        session.lose_client()
+
+    def _submit(
+        self, statement: Statement, arguments: Sequence[Any]
+    ) -> "Rows | asyncio.Future[Rows]":
         transaction = self._transaction
         if transaction is None:
             if statement.reads:

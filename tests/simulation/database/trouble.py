@@ -1,5 +1,6 @@
 """What can go wrong between a client and the database, and in it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -21,6 +22,14 @@ class DatabaseTrouble(Protocol):
         """Seconds on the way back. What it raises, the client gets: all was done."""
         ...
 
+    def repeat(self, what: str) -> float:
+        """Seconds until a statement is done once more, and nobody hears of it; 0 if it is not."""
+        ...
+
+    def refuse(self, entries: Sequence[bytes]) -> None:
+        """Raise what the server has against entries of the log."""
+        ...
+
 
 class NoTrouble:
     """Everything works, at once."""
@@ -33,3 +42,9 @@ class NoTrouble:
 
     def reply(self, what: str) -> float:
         return 0.0
+
+    def repeat(self, what: str) -> float:
+        return 0.0
+
+    def refuse(self, entries: Sequence[bytes]) -> None:
+        return
