@@ -56,9 +56,9 @@ class Workers:
         )
         writer, reader = _pipes(process)
         try:
-            await _tell(writer, msgspec.json.encode(self._task))
+            await _tell(process, writer, msgspec.json.encode(self._task))
             while left:
-                await _tell(writer, b"%d" % left.pop())
+                await _tell(process, writer, b"%d" % left.pop())
                 outcomes.append(await self._outcome(process, reader))
         finally:
             if process.returncode is None:
@@ -74,10 +74,7 @@ class Workers:
                 return answer.outcome
             else:
                 raise _error(answer)
-        raise VerificationError(
-            f"A process that verified ended by itself, with status {await process.wait()}: is "
-            "there enough memory? Run it again; with --state it goes on where it was."
-        )
+        raise await _ended(process)
 
 
 def _kill(process: Process) -> None:
@@ -92,9 +89,19 @@ def _pipes(process: Process) -> tuple[StreamWriter, StreamReader]:
     return process.stdin, process.stdout
 
 
-async def _tell(writer: StreamWriter, line: bytes) -> None:
-    writer.write(line + b"\n")
-    await writer.drain()
+async def _tell(process: Process, writer: StreamWriter, line: bytes) -> None:
+    try:
+        writer.write(line + b"\n")
+        await writer.drain()
+    except ConnectionError:  # or it would be taken for the database's
+        raise await _ended(process) from None
+
+
+async def _ended(process: Process) -> VerificationError:
+    return VerificationError(
+        f"A process that verified ended by itself, with status {await process.wait()}: is "
+        "there enough memory? Run it again; with --state it goes on where it was."
+    )
 
 
 def _error(failed: Failed) -> Exception:
