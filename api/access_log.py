@@ -24,7 +24,7 @@ from api.calls import Principal
 from api.draining import Draining
 from api.errors import UnexpectedError
 from api.observation import NOBODY, Observer
-from api.reads import utc_now
+from schemas.instants import utc_now
 from schemas.resources import Failure
 
 _PATH_CHARACTERS_MAX = 1_000

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from api.errors import UnavailableError
+from api.errors import ApiError, UnavailableError
 from engine.settings import Settings
 
 Result = TypeVar("Result")
@@ -54,7 +54,12 @@ async def in_time(work: Coroutine[Any, Any, Result], deadline: float) -> Result:
             _left_behind.add(task)
             task.add_done_callback(_forget)
             task.cancel()
-    raise UnavailableError("There was no answer in time. Try again in a while.")
+    raise no_answer_in_time()
+
+
+def no_answer_in_time() -> ApiError:
+    """What a caller is told who may simply ask again."""
+    return UnavailableError("There was no answer in time. Try again in a while.")
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

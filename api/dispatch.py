@@ -20,7 +20,7 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from api.bodies import decode_body, read_bytes
 from api.calls import Call, NoBody, Operation, Principal
 from api.cursors import Cursors, anchor_missing, origin_of
-from api.deadlines import Deadline
+from api.deadlines import Deadline, no_answer_in_time
 from api.errors import (
     ApiError,
     BodyTimeoutError,
@@ -31,7 +31,7 @@ from api.errors import (
 from api.failures import answer_to, failure
 from api.idempotency import Answer, IdempotencyKeys, read_key, request_text
 from api.parameters import read_query
-from api.replies import Reply, no_answer_in_time
+from api.replies import Reply
 from api.requests import Request
 from api.routing import Route
 from api.services import Services

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from api.errors import (
     ApiError,
@@ -30,11 +30,8 @@ from projections.queries import (
 )
 from projections.waiting import ShardWatch, UnknownPartitionError
 from schemas.ids import Owner
+from schemas.instants import utc_now
 from schemas.resources import Transaction, Wallet, WalletDetail
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

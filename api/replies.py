@@ -10,15 +10,11 @@ from typing import Final
 
 from litestar.types import Send
 
-from api.errors import ApiError, UnavailableError
+from api.deadlines import no_answer_in_time
+from api.errors import ApiError
 from api.idempotency import Answer
 
 _JSON: Final = (b"content-type", b"application/json")
-
-
-def no_answer_in_time() -> ApiError:
-    """What a caller is told who may simply ask again."""
-    return UnavailableError("There was no answer in time. Try again in a while.")
 
 
 class Reply:

@@ -28,7 +28,7 @@ from api.errors import ListenError, ServerFailedError
 from api.health import Readiness
 from api.observation import Observer
 from api.observing import observing
-from api.reads import Reads, utc_now
+from api.reads import Reads
 from api.secret_keys import SecretKeys
 from api.services import Services
 from api.sweeping import sweep
@@ -37,6 +37,7 @@ from engine.settings import Settings
 from projections.listening import Listener
 from projections.queries import ReadModels, open_pool
 from projections.waiting import ShardWatch
+from schemas.instants import utc_now
 
 _BACKLOG: Final = 1024
 _CONNECTIONS_MAX: Final = 10

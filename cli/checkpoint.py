@@ -1,13 +1,13 @@
 """`wallet checkpoint`: sizes and roots of every shard, signed, for an auditor to keep."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec import Struct
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from audit.checkpoint_files import last_checkpoints, save_checkpoints
 from audit.checkpoints import ShardCheckpoint, write_checkpoints
@@ -17,8 +17,9 @@ from cli.arguments import JsonOption, parse_duration
 from cli.database import connected
 from cli.errors import DatabaseUnreachableError, UsageMistakeError
 from cli.foreground import until_signal
-from cli.output import err, flush, note, print_json, print_table, say
+from cli.output import bars, flush, note, print_json, print_table, say
 from engine.settings import Settings, load_settings
+from schemas.instants import utc_now
 
 KeyOption = Annotated[
     Path | None, typer.Option("--key", metavar="FILE", help="The signing key, a file.")
@@ -143,23 +144,20 @@ async def _repeat(
 
 
 async def _checkpoint(settings: Settings, key: SigningKey, output: Path) -> Written:
-    console = err()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
-        task = bars.add_task("signing shards")
+    with bars(*columns) as progress:
+        task = progress.add_task("signing shards")
         async with connected(settings) as connection, exclusively(connection):
             before = last_checkpoints(output, key.verifier)
             shards = await take_checkpoint(
                 connection,
                 before,
-                lambda done, of: bars.update(task, completed=done, total=of),
+                lambda done, of: progress.update(task, completed=done, total=of),
             )
             # still alone: of two at a time the older one could be written last
             dated = None
             if before != [shards, shards]:
-                dated = save_checkpoints(output, write_checkpoints(shards, key), datetime.now(UTC))
+                dated = save_checkpoints(output, write_checkpoints(shards, key), utc_now())
     return Written(None if dated is None else str(dated), str(key.verifier), shards)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 
 import asyncpg
@@ -44,7 +44,7 @@ from cli.key_options import (
 )
 from cli.output import print_json, print_table, say
 from engine.settings import Settings, load_settings
-from schemas.instants import to_text
+from schemas.instants import to_text, utc_now
 
 OVERLAP_MAX: Final = timedelta(days=90)
 _CLIENT_ID: Final = re.compile(r"[0-9a-f]{12}")
@@ -190,7 +190,7 @@ def revoke(client_id: ClientIdArgument, json: JsonOption = False) -> None:
 async def _create(
     settings: Settings, secret_keys: SecretKeys, merchant_id: str, options: KeyOptions
 ) -> NewKey:
-    if options.expires_at is not None and options.expires_at <= datetime.now(UTC):
+    if options.expires_at is not None and options.expires_at <= utc_now():
         raise UsageMistakeError(f"--expires: {to_text(options.expires_at)} is over")
     async with connected(settings) as connection:
         try:

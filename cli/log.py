@@ -84,7 +84,8 @@ async def _listen(connection: Connection) -> asyncio.Event:
 
 async def _wait(news: asyncio.Event) -> None:
     try:
-        await asyncio.wait_for(news.wait(), _LOOK_AGAIN_S)
+        async with asyncio.timeout(_LOOK_AGAIN_S):
+            await news.wait()
     except TimeoutError:
         return
     news.clear()

@@ -12,6 +12,7 @@ from io import StringIO
 import msgspec
 from rich import box
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,12 @@ _PIPE_COLUMNS = 1_000
 def err() -> Console:
     """Standard error, for what moves: progress is never in the way of data."""
     return Console(stderr=True)
+
+
+def bars(*columns: ProgressColumn) -> Progress:
+    """Bars on standard error that are gone at the end, and are not there without a terminal."""
+    console = err()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def say(message: str) -> None:

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from cli.arguments import JsonOption
 from cli.database import reaching_database
-from cli.output import err, print_json, say
+from cli.output import bars, print_json, say
 from engine.settings import Settings, load_settings
 from projections.models import PROJECTIONS
 from projections.rebuild import RebuildProgress, RebuildReport
@@ -35,12 +35,9 @@ def rebuild(name: NameArgument = None, json: JsonOption = False) -> None:
 
 
 async def _rebuild(settings: Settings, names: list[str], json: bool) -> None:
-    console = err()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     for name in names:
-        with Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        ) as progress:
+        with bars(*columns) as progress:
             shown = _Shown(progress, progress.add_task(name), name)
             with reaching_database(settings):
                 report = await rebuild_model(settings.database_url, name, shown.update)

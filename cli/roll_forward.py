@@ -16,7 +16,7 @@ from cli.arguments import JsonOption
 from cli.database import reaching_database
 from cli.errors import UsageMistakeError
 from cli.kafka import reaching_kafka
-from cli.output import err, flush, print_json, print_table, say
+from cli.output import bars, flush, print_json, print_table, say
 from engine.rollforward import RollForward, ShardPlan
 from engine.settings import Settings, load_settings
 
@@ -198,12 +198,11 @@ class _Shown:
 
 @contextmanager
 def _bars() -> Iterator[_Shown]:
-    console = err()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        yield _Shown(bars)
+    with bars(*columns) as shown:
+        yield _Shown(shown)

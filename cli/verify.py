@@ -17,7 +17,7 @@ from cli.arguments import JsonOption
 from cli.database import reaching_database
 from cli.errors import UsageMistakeError
 from cli.kafka import reaching_kafka
-from cli.output import err, note
+from cli.output import bars, note
 from cli.proof import print_proof, print_proof_json
 from engine.settings import Settings, load_settings
 from projections.verification import Progress, Proof, SignedShard
@@ -151,15 +151,14 @@ def _to_hold(checkpoint: ShardCheckpoint, path: Path) -> SignedShard:
 
 @contextmanager
 def _bars() -> Iterator[OnProgress]:
-    console = err()
     columns = (
         TextColumn("verifying {task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        yield _Shown(bars).update
+    with bars(*columns) as shown:
+        yield _Shown(shown).update
 
 
 class _Shown:

@@ -7,7 +7,7 @@ membership; what is decided stands in the database alone.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import chain, groupby
 from typing import Any, Final
@@ -33,10 +33,6 @@ logger = logging.getLogger(__name__)
 
 _POLL_MS: Final = 500
 _COMMIT_INTERVAL_S: Final = 1.0
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class PartitionMembership:

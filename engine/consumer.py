@@ -14,13 +14,14 @@ from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.schemas import Topic
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from engine.assignment import Assignment, utc_now
+from engine.assignment import Assignment
 from engine.cancelling import cancel
 from engine.closing import closed_within, drop_consumer
 from engine.fetched_records import tolerate_header_names
 from engine.kafka import broker_security
 from engine.observation import NOBODY, Observer
 from engine.settings import Settings
+from schemas.instants import utc_now
 
 logger = logging.getLogger(__name__)
 # not FastStream's own, which writes past the log format; below errors it tells what we ask it for

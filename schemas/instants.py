@@ -58,6 +58,11 @@ class Instant(datetime):
         return from_microseconds(self.microseconds())
 
 
+def utc_now() -> datetime:
+    """The moment of the call."""
+    return datetime.now(UTC)
+
+
 def to_microseconds(moment: datetime) -> int:
     """Microseconds from the Unix epoch to `moment`, exactly."""
     return (moment - EPOCH) // MICROSECOND

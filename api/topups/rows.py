@@ -15,7 +15,6 @@ from typing import Final, Literal
 
 import asyncpg
 from msgspec import Struct
-from msgspec.structs import replace
 
 from engine.sql import load_queries
 from projections.pages import Key, Page, PageQuery, PageRequest, UnknownCursorError
@@ -129,11 +128,10 @@ class TopupRows:
         """From pending to cancelled, if it was pending and is not over by now."""
         await self._fetch("cancel", token, now)
 
-    async def settle(self, topup: StoredTopup, failure: str | None) -> StoredTopup:
-        """From paying to failed, or without a failure to succeeded; gives what has come of it."""
+    async def settle(self, topup: StoredTopup, failure: str | None) -> None:
+        """From paying to failed, or without a failure to succeeded."""
         status = "succeeded" if failure is None else "failed"
         await self._fetch("settle", topup.topup_id, status, failure)
-        return replace(topup, status=status, failure=failure)
 
     async def set_aside(self, topup: StoredTopup) -> None:
         """Note that sending the command of one that is paying is of no use for now."""

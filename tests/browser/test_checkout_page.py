@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from api.reads import utc_now
+from schemas.instants import utc_now
 from tests.support.merchant_site import MerchantSite
 from tests.support.query_api import StandingClock
 

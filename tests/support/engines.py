@@ -10,13 +10,13 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from engine.assignment import utc_now
 from engine.consumer import CommandConsumer
 from engine.fit import register_topology
 from engine.observation import NOBODY, Observer
 from engine.settings import Settings
 from engine.topology import home
 from schemas.entries import Entry, decode_entry
+from schemas.instants import utc_now
 from tests.support.topics import read_topic
 
 

@@ -10,12 +10,12 @@ import asyncpg
 import httpx
 
 from api.access.keys import create_key
-from api.reads import utc_now
 from api.secret_keys import SecretKeys
 from api.server import serve
 from engine.settings import Settings
 from projections.models import PROJECTIONS
 from schemas.ids import Owner
+from schemas.instants import utc_now
 from tests.support.databases import connection_to
 from tests.support.history import START, HistoryBuilder
 from tests.support.read_models import catch_up

@@ -6,8 +6,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from api.reads import utc_now
 from api.topups.rows import TopupRows
+from schemas.instants import utc_now
 from tests.support.checkouts import CANCEL_URL
 from tests.support.query_api import StandingClock
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from engine.assignment import utc_now
+from schemas.instants import utc_now
 from tests.support.engines import Service
 from tests.support.payloads import create, topup
 from tests.support.polling import poll

@@ -10,13 +10,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from engine.assignment import utc_now
 from engine.log import ShardLog
 from engine.producing import ShardProducer
 from engine.telemetry.metrics import EngineMetrics
 from engine.telemetry.observer import TelemetryObserver
 from engine.telemetry.topic_ends import TopicEnds, consumer_of_ends
 from engine.topology import home
+from schemas.instants import utc_now
 from tests.support.engines import Service
 from tests.support.payloads import create, debit, topup
 from tests.support.polling import poll
