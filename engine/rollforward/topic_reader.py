@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from engine.closing import close_consumer
 from engine.kafka import client_options
 from engine.settings import Settings
 from schemas.instants import to_microseconds
@@ -45,7 +46,7 @@ class TopicReader:
             await consumer.start()
             yield cls(consumer)
         finally:
-            await consumer.stop()
+            await close_consumer(consumer)
 
     async def extent(self, topic: str, partition: int) -> Extent:
         place = TopicPartition(topic, partition)

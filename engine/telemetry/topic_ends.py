@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from engine.closing import close_consumer
 from engine.kafka import client_options
 from engine.settings import Settings
 
@@ -38,7 +39,7 @@ async def watch_topic_ends(settings: Settings, shards: "ShardGauges") -> None:
         except (KafkaError, OSError) as error:
             logger.info("topic_ends_unknown: %r; again in %.0f s", error, _BACK_OFF_S)
         finally:
-            await consumer.stop()
+            await close_consumer(consumer)
         shards.forget_ends()
         await asyncio.sleep(_BACK_OFF_S)
 

@@ -7,6 +7,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from engine.closing import close_consumer
 from engine.kafka import client_options
 from engine.settings import Settings
 from engine.topics import describe_topics
@@ -58,7 +59,7 @@ async def reaching_topics(settings: Settings, shards: Sequence[int]) -> AsyncIte
             "WALLET_KAFKA_BOOTSTRAP, or leave the topics out with --no-kafka."
         ) from error
     finally:
-        await consumer.stop()
+        await close_consumer(consumer)
 
 
 async def _check_topics_exist(settings: Settings) -> None:
