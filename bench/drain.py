@@ -94,23 +94,28 @@ class Watch:
     async def until_decided(self, commands: int) -> None:
         """Wait until the shards have decided so many commands, since ever."""
         while self.decided < commands:
-            await self._look()
+            await self.look()
 
     async def until_published(self) -> None:
         """Wait until all entries that have been seen are on the events topic."""
-        await self._look()
-        while await self._on_topic() - self._published_before < self.entries:
-            await self._look()
+        await self.look()
+        while not await self.is_published():
+            await self.look()
 
-    async def until_visible(self) -> None:
-        """Wait until all entries are in the read models."""
-        while not await self._database.fetchval(ALL_VISIBLE):
-            await self._look()
+    async def is_published(self) -> bool:
+        """Whether all entries that have been seen are on the events topic."""
+        return await self._on_topic() - self._published_before >= self.entries
+
+    async def is_visible(self) -> bool:
+        """Whether all entries are in the read models."""
+        visible: bool = await self._database.fetchval(ALL_VISIBLE)
+        return visible
 
     async def _on_topic(self) -> int:
         return sum((await self._topics.end_offsets(self._places)).values())
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """See a moment later how far the shards are; raises if nothing goes on any more."""
         await asyncio.sleep(_POLL_S)
         raise_if_ended(self._processes)
         row = await self._database.fetchrow(_PROGRESS)
@@ -132,10 +137,11 @@ async def time_drain(watch: Watch, until: int, *, warm_up: int, visible: bool) -
         raise BenchError("all was decided before the clock started: measure more commands")
     await watch.until_decided(until)
     committed_s = time.perf_counter() - start
-    await watch.until_published()
-    published_s = time.perf_counter() - start
-    visible_s = None
-    if visible:
-        await watch.until_visible()
-        visible_s = time.perf_counter() - start
+    published_s = visible_s = None
+    while published_s is None or (visible and visible_s is None):
+        await watch.look()
+        if published_s is None and await watch.is_published():
+            published_s = time.perf_counter() - start
+        if visible and visible_s is None and await watch.is_visible():
+            visible_s = time.perf_counter() - start
     return Drain(until - counted_from, watch.entries, committed_s, published_s, visible_s)
