@@ -16,13 +16,14 @@ async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """
     pending = set(tasks)
     for task in pending:
-        task.add_done_callback(_take_note)
+        task.add_done_callback(take_note)
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
 
 
-def _take_note(task: asyncio.Task[Any]) -> None:
+def take_note(task: asyncio.Task[Any]) -> None:
+    """Look at what a task ended with, or the loop would report an error that is of no interest."""
     if not task.cancelled():
         task.exception()

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 
+from engine.cancelling import take_note
+
 _CLOSE_S: Final = 1.0
 
 
@@ -21,7 +23,7 @@ async def closed_within(seconds: float, closing: Coroutine[Any, Any, object]) ->
     """
     task = asyncio.create_task(closing)
     too_late = asyncio.get_running_loop().call_later(seconds, task.cancel)
-    task.add_done_callback(_take_note)
+    task.add_done_callback(take_note)
     task.add_done_callback(lambda _: too_late.cancel())
     await asyncio.wait({task}, timeout=seconds)
     if not task.done():
@@ -29,12 +31,6 @@ async def closed_within(seconds: float, closing: Coroutine[Any, Any, object]) ->
     if task.cancelled():
         return "cancelled"
     return None if (error := task.exception()) is None else repr(error)
-
-
-def _take_note(task: asyncio.Task[object]) -> None:
-    # or the loop would report an error that nobody need wait for any more
-    if not task.cancelled():
-        task.exception()
 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:
