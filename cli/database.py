@@ -63,7 +63,11 @@ async def _connect(settings: Settings) -> asyncpg.Connection:
 
 
 def _unreachable(address: str, error: BaseException) -> DatabaseUnreachableError:
-    reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+    reason = str(error)
+    if isinstance(error, TimeoutError):
+        reason = "no answer in time"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
     return DatabaseUnreachableError(
         f"can't reach PostgreSQL at {address} ({reason}): is it up (`wallet dev` starts one), and"
         " is WALLET_DATABASE_URL right?"

@@ -20,7 +20,11 @@ COMMANDS = [
     ["show", "wal_a"],
     ["transactions", "wal_a"],
     ["log"],
+    ["explain", "wal_a"],
+    ["explain", "0:1"],
     ["status"],
+    ["verify"],
+    ["audit", "wal_a", "-o", "bundle.zip"],
     ["migrate"],
     ["rebuild"],
     ["roll-forward"],
@@ -90,6 +94,7 @@ def test_a_database_that_is_away_is_one_line_that_names_it(command, closed_port)
     assert f"127.0.0.1:{closed_port}/money" in result.stderr
     assert "WALLET_DATABASE_URL" in result.stderr
     assert "wallet dev" in result.stderr
+    assert "Errno" not in result.stderr
     assert "s3cret" not in result.output
 
 
