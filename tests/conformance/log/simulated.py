@@ -16,10 +16,11 @@ from tests.simulation.database import SimulatedDatabase
 from tests.simulation.database.errors import lost
 from tests.simulation.database.rows import ShardState, StoredRow
 from tests.simulation.database.tables import ShardTables
+from tests.simulation.database.trouble import NoTrouble
 from tests.support.history import HistoryBuilder
 
 
-class _Lossy:
+class _Lossy(NoTrouble):
     """Works, but for what is asked to be lost of the engine's."""
 
     def __init__(self) -> None:
@@ -30,9 +31,6 @@ class _Lossy:
         if self.lose_request:
             self.lose_request = False
             raise lost()
-        return 0.0
-
-    def commit(self, what: str) -> float:
         return 0.0
 
     def reply(self, what: str) -> float:
