@@ -98,7 +98,8 @@ def _compare(
     return 0
 
 
-def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked for; a mistake ends the process with status 2 and a sentence."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = [figure.name for figure in FIGURES]
     parser.add_argument(
@@ -129,9 +130,12 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.write_baseline and (not options.quick or options.figure or options.scale != 1):
         parser.error("--write-baseline takes --quick, all of its figures, and no --scale")
-    if options.baseline and not options.quick:
-        parser.error("--baseline takes --quick: ratios of other sizes are not the same")
-    if options.quick and not options.write_baseline and not options.baseline:
+    is_comparable = options.quick and options.scale == 1
+    if options.baseline and not is_comparable:
+        parser.error(
+            "--baseline takes --quick and no --scale: ratios of other sizes are not the same"
+        )
+    if is_comparable and not options.write_baseline and not options.baseline:
         options.baseline = COMMITTED
     if options.figure is None:
         options.figure = [each.name for each in FIGURES if each.is_quick or not options.quick]
@@ -146,4 +150,4 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_until_signal(main(_options())))
+    sys.exit(run_until_signal(main(read_options())))

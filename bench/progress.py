@@ -25,9 +25,7 @@ class Progress:
     def begin(self, figure: Figure, run: int, runs: int) -> None:
         self._figure_began = time.monotonic()
         rest_s = sum(self._expected_s(each) for each in self._left)
-        self.say(
-            f"{figure.name}, run {run} of {runs} (some {max(1, round(rest_s / 60))} minutes left)"
-        )
+        self.say(f"{figure.name}, run {run} of {runs}; about {_minutes(rest_s).strip()} left")
 
     def end(self, figure: Figure) -> None:
         self._left.remove(figure)

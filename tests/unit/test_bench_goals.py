@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench.baseline import losses, read_baseline, write_baseline
+from bench.__main__ import read_options
+from bench.baseline import COMMITTED, losses, read_baseline, write_baseline
 from bench.command_stages import REST, STAGES, stage_of
 from bench.errors import BenchError
 from bench.figure import Figure, Measurement, at_least, at_most
@@ -152,3 +153,35 @@ def test_the_document_has_every_run():
 def test_a_look_counts_for_the_innermost_function_that_is_known(frames, stage):
     assert stage_of(frames.split(";")) == stage
     assert stage == REST or stage in STAGES
+
+
+def test_what_is_compared_with_the_baseline_is_quick_and_whole():
+    assert read_options(["--quick"]).baseline == COMMITTED
+    assert read_options([]).baseline is None
+    assert read_options(["--quick", "--scale", "0.1"]).baseline is None
+    assert read_options(["--quick", "--write-baseline"]).baseline is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--baseline", "before.json"],
+        ["--quick", "--scale", "0.1", "--baseline", "before.json"],
+        ["--write-baseline"],
+        ["--quick", "--write-baseline", "--scale", "0.5"],
+        ["--quick", "--write-baseline", "--figure", "uniform"],
+        ["--figure", "nothing"],
+        ["--runs", "0"],
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        read_options(arguments)
+    assert ended.value.code == 2
+    assert "usage: python -m bench" in capsys.readouterr().err
+
+
+def test_without_names_all_figures_are_measured_or_the_quick_ones():
+    assert read_options([]).figure == [figure.name for figure in FIGURES]
+    assert len(read_options(["--quick"]).figure) == 4
+    assert read_options(["--figure", "claim"]).figure == ["claim"]
