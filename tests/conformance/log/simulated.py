@@ -9,9 +9,9 @@ from msgspec.structs import asdict
 
 from engine.log import ShardLog
 from engine.settings import Settings
+from schemas.instants import utc_now
 from tests.conformance.log.databases import SHARDS, Contents, Row, lasting
 from tests.conformance.log.plain_models import plain_rows
-from tests.conformance.log.writing import utc_now
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.database.errors import lost
 from tests.simulation.database.rows import ShardState, StoredRow

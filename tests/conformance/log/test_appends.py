@@ -8,8 +8,9 @@ import pytest
 from engine.errors import AlreadyRecordedError, DataRefusedError
 from engine.log import Append
 from schemas.entries import SCHEMA_VERSION
+from schemas.instants import utc_now
 from tests.conformance.log.databases import LogDatabase, shard_log
-from tests.conformance.log.writing import Writer, dead_letter, empty, forward, utc_now
+from tests.conformance.log.writing import Writer, dead_letter, empty, forward
 from tests.support.payloads import create, credit, debit, topup
 
 

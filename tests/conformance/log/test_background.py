@@ -7,8 +7,9 @@ import pytest
 
 from engine.log import ShardLog, Snapshot
 from engine.merkle import Tile
+from schemas.instants import utc_now
 from tests.conformance.log.databases import LogDatabase, shard_log
-from tests.conformance.log.writing import Writer, dead_letter, empty, utc_now
+from tests.conformance.log.writing import Writer, dead_letter, empty
 from tests.support.payloads import create
 
 

@@ -22,10 +22,11 @@ from engine.errors import EngineError
 from engine.log import Append, ShardLog, ShardRow, Snapshot
 from engine.merkle import Tile
 from engine.wallet import Wallet, encode_wallet
+from schemas.instants import utc_now
 from tests.conformance.log.databases import LogDatabase, shard_log
 from tests.conformance.log.real import RealDatabase
 from tests.conformance.log.simulated import SimulatedLogDatabase
-from tests.conformance.log.writing import Writer, dead_letter, empty, forward, utc_now
+from tests.conformance.log.writing import Writer, dead_letter, empty, forward
 from tests.support.payloads import create, credit, debit, topup
 
 SHARDS = count(1_000)

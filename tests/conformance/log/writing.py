@@ -1,16 +1,13 @@
 """Batches for a shard of the suite, decided by the real decider."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from engine.batch import Batch, Tip
 from engine.log import Append, DeadLetterRow, ForwardRow, ShardLog, ShardRow
 from engine.wallet import Wallet
+from schemas.instants import utc_now
 from tests.support.batches import decide_all, records
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def tip_of(row: ShardRow) -> Tip:
