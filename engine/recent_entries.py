@@ -6,8 +6,11 @@ from typing import Final
 
 from engine.events_topic import EventRecord
 
-BYTES_MAX: Final = 4 * 1024 * 1024
-"""When so many are kept, the next batch takes their place: the log has them."""
+BYTES_MAX: Final = 16 * 1024 * 1024
+"""When so many are kept, the next batch takes their place: the log has them.
+
+Six full batches of small commands: to read entries back costs more than all else done with them.
+"""
 
 _RECORD_BYTES: Final = 200
 """What a record takes beside its entry, about."""
