@@ -40,7 +40,6 @@ from schemas.entries import Entry
 Row = WalletRow | LotRow | TransactionRow | PostingRow
 
 _QUERIES = load_queries(Path(__file__).parent / "sql" / "comparison.sql")
-_WITH_METADATA: Final = (WalletRow, TransactionRow)
 _PAGE_ENTRIES: Final = 2_000
 _DIFFERENCES_MAX: Final = 1_000
 
@@ -92,12 +91,10 @@ class _Kind(NamedTuple):
     added: Callable[[Entry], Iterable[Row]] = lambda _: ()
     grows: bool = False
 
-    def read(self, values: Iterable[Any]) -> Row:
-        """The row with these in its columns, in the order of its fields."""
-        row = self.row._make(values)
-        if isinstance(row, _WITH_METADATA):
-            return row._replace(metadata=comparable_metadata(row.metadata))
-        return row
+    def read(self, values: dict[str, Any]) -> Row:
+        if "metadata" in values:
+            values["metadata"] = comparable_metadata(values["metadata"])
+        return self.row(**values)
 
     def thaw(self, data: bytes) -> Row:
         return self.read(_unpack(data))
@@ -223,11 +220,9 @@ class ShardComparison:
             return []
         name = growing.model
         added = _KINDS[name].added
-        expected = [row for entry in entries if entry.position < stop for row in added(entry)]
+        expected = (row for entry in entries if entry.position < stop for row in added(entry))
         source = Source(PROJECTIONS[name], growing.generation)
         rows = await _read_rows(connection, source, self._shard, first, stop)
-        if rows == expected:
-            return []
         return list(_differences(name, self._shard, expected, rows))
 
 
@@ -269,8 +264,7 @@ async def _take_out(
     cursor = await connection.cursor(query, shard)
     while records := await cursor.fetch(_PAGE_ENTRIES):
         frozen.put(
-            (record["wallet_id"], record.get("lot", 0), _pack(list(record.values())))
-            for record in records
+            (record["wallet_id"], record.get("lot", 0), _pack(dict(record))) for record in records
         )
 
 
@@ -281,11 +275,10 @@ async def _read_rows(
     columns = ", ".join(kind.row._fields)
     table = source.projection.table(source.generation)
     records = await connection.fetch(
-        f"SELECT {columns} FROM {table} WHERE shard = $1 AND position >= $2 AND position < $3"
-        f" ORDER BY {', '.join(kind.key)}",
+        f"SELECT {columns} FROM {table} WHERE shard = $1 AND position >= $2 AND position < $3",
         *(shard, start, stop),
     )
-    return list(map(kind.read, records))
+    return [kind.read(dict(record)) for record in records]
 
 
 def _merged(

@@ -34,10 +34,6 @@ from schemas.resources import TRANSACTION_TYPES
 Metadata = dict[str, tuple[str, object]]
 """Metadata that compares as JSON does: 5 equals 5.0, and true does not equal 1."""
 
-_MOVES_MONEY: Final = (Debited, Credited, ToppedUp, Expired, WrittenOff)
-
-_read = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal).decode
-
 OWED_LOT: Final = 0
 """The lot number that what a wallet owes stands under, negative."""
 
@@ -197,7 +193,7 @@ class ExpectedShard:
 def transaction_row(entry: Entry) -> TransactionRow | None:
     """The row of `transactions` for an entry; None if it moved no money."""
     event = entry.event
-    if not isinstance(event, _MOVES_MONEY):
+    if not isinstance(event, Debited | Credited | ToppedUp | Expired | WrittenOff):
         return None
     described = None if isinstance(event, Expired) else event
     return TransactionRow(
@@ -223,7 +219,7 @@ def transaction_row(entry: Entry) -> TransactionRow | None:
 def posting_rows(entry: Entry) -> tuple[PostingRow, ...]:
     """The rows of `postings` for an entry: the wallet's line and its merchant's, or none."""
     event = entry.event
-    if not isinstance(event, _MOVES_MONEY):
+    if not isinstance(event, Debited | Credited | ToppedUp | Expired | WrittenOff):
         return ()
     wallet = f"wallet:{entry.wallet_id}"
     counter = f"{COUNTER_ACCOUNTS[type(event)]}:{entry.merchant_id}:{entry.environment}"
@@ -236,9 +232,11 @@ def posting_rows(entry: Entry) -> tuple[PostingRow, ...]:
 
 def comparable_metadata(metadata: dict[str, Any] | str) -> Metadata:
     """Metadata of an event, or the JSON text of a model's column, so that the two compare."""
-    if not metadata or metadata == "{}":
-        return {}
-    values: dict[str, Any] = _read(metadata) if isinstance(metadata, str) else metadata
+    values: dict[str, Any] = (
+        json.loads(metadata, parse_float=Decimal, parse_int=Decimal)
+        if isinstance(metadata, str)
+        else metadata
+    )
     return {key: _comparable(value) for key, value in values.items()}
 
 
