@@ -26,6 +26,7 @@ from engine.publisher import Publisher
 from projections import projector
 from tests.simulation.loop import current_process
 from tests.simulation.world import World
+from tests.support.fence import CONDITIONS, append_without
 
 Removal = Callable[[ExitStack], None]
 
@@ -76,17 +77,12 @@ def _replacing(owner: Any, name: str, make: Callable[[Any], Any]) -> Removal:
     return remove
 
 
-_LEASE: Final = ("lease = $2", "$2::uuid IS NOT NULL")
-_OFFSET: Final = ("next_offset = $3", "$3::bigint IS NOT NULL")
-_POSITION: Final = ("position = $4", "$4::bigint IS NOT NULL")
-_CLOCK: Final = (
-    "$9 BETWEEN clock_timestamp() - interval '5 s' AND clock_timestamp() + interval '1 s'",
-    "$9::timestamptz IS NOT NULL",
-)
+def _fence_without(*conditions: str) -> Removal:
+    def remove(stack: ExitStack) -> None:
+        without = append_without(*conditions)
+        stack.enter_context(patch.dict(log._QUERIES, {"append": without}))
 
-
-def _fence_without(*conditions: tuple[str, str]) -> Removal:
-    return _editing(log._QUERIES, "append", *conditions)
+    return remove
 
 
 def _any_start(_: Any) -> Any:
@@ -226,16 +222,16 @@ def _always_forward(_: Any) -> Any:
 
 
 SAFEGUARDS: Final[dict[str, Safeguard]] = {
-    "lease": Safeguard("the lease in the fence", 200, _fence_without(_LEASE)),
+    "lease": Safeguard("the lease in the fence", 200, _fence_without("lease")),
     "place": Safeguard(
         "next_offset and position in the fence, behind the lease",
         300,
-        _fence_without(_LEASE, _OFFSET, _POSITION),
+        _fence_without("lease", "next_offset", "position"),
         unasked=frozenset({"appended_after_fencing", "shard_halted"}),
     ),
-    "next_offset": Safeguard("next_offset in the fence", 200, _fence_without(_OFFSET)),
-    "position": Safeguard("position in the fence", 200, _fence_without(_POSITION)),
-    "clock": Safeguard("the clock's bounds in the fence", 200, _fence_without(_CLOCK)),
+    "next_offset": Safeguard("next_offset in the fence", 200, _fence_without("next_offset")),
+    "position": Safeguard("position in the fence", 200, _fence_without("position")),
+    "clock": Safeguard("the clock's bounds in the fence", 200, _fence_without("clock")),
     "random_lease": Safeguard(
         "a lease that no other claim draws",
         200,
@@ -282,7 +278,7 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     "projection": Safeguard(
         "the compare-and-set of a projection's checkpoint",
         200,
-        _editing(projector._QUERIES, "advance", _POSITION),
+        _editing(projector._QUERIES, "advance", CONDITIONS["position"]),
     ),
     "forward_acknowledged": Safeguard(
         "a forward is acknowledged before the commit",

@@ -1,7 +1,7 @@
 """What the simulated database does that a real one only does by chance, and what it refuses to do."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from random import Random
@@ -14,7 +14,7 @@ from engine import log as engine_log
 from projections.models import PROJECTIONS
 from projections.projector import read_behind, take_in
 from tests.conformance.log.writing import Writer
-from tests.simulation.database import SimulatedDatabase
+from tests.simulation.database import NoTrouble, SimulatedDatabase
 from tests.simulation.database.conditions import read_conditions
 from tests.simulation.database.errors import (
     CommitWithoutReplyError,
@@ -27,7 +27,7 @@ from tests.support.payloads import create
 from tests.support.random_history import random_history
 
 
-class Trouble:
+class Trouble(NoTrouble):
     """Seconds for the commits of one query; `spoil` instead, if it raises."""
 
     def __init__(self, what: str, commit_s: float = 0.0, spoil: Callable[[], Any] = int) -> None:
@@ -35,23 +35,11 @@ class Trouble:
         self._commit_s = commit_s
         self._spoil = spoil
 
-    def request(self, what: str) -> float:
-        return 0.0
-
     def commit(self, what: str) -> float:
         if what != self._what:
             return 0.0
         self._spoil()
         return self._commit_s
-
-    def reply(self, what: str) -> float:
-        return 0.0
-
-    def repeat(self, what: str) -> float:
-        return 0.0
-
-    def refuse(self, entries: Sequence[bytes]) -> None:
-        return
 
 
 def on_virtual_time(work: Callable[[SimulatedDatabase], Any], trouble: Any = None) -> None:

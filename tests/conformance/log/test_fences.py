@@ -13,17 +13,9 @@ from engine import log as engine_log
 from engine.errors import ClockRefusedError, DataRefusedError, LeaseLostError, ShardHaltedError
 from tests.conformance.log.databases import LogDatabase, shard_log
 from tests.conformance.log.writing import Writer, empty, utc_now
+from tests.support.fence import append_without
 from tests.support.payloads import create
 
-PARTS = {
-    "lease": ("lease = $2", "$2::uuid IS NOT NULL"),
-    "next_offset": ("next_offset = $3", "$3::bigint IS NOT NULL"),
-    "position": ("position = $4", "$4::bigint IS NOT NULL"),
-    "clock": (
-        "$9 BETWEEN clock_timestamp() - interval '5 s' AND clock_timestamp() + interval '1 s'",
-        "$9::timestamptz IS NOT NULL",
-    ),
-}
 Unguard = Callable[..., None]
 
 
@@ -31,13 +23,8 @@ Unguard = Callable[..., None]
 def unguard(monkeypatch: pytest.MonkeyPatch) -> Unguard:
     """Takes parts out of the fence."""
 
-    def take_out(*parts: str) -> None:
-        query = engine_log._QUERIES["append"]
-        for part in parts:
-            there, instead = PARTS[part]
-            assert there in query
-            query = query.replace(there, instead)
-        monkeypatch.setitem(engine_log._QUERIES, "append", query)
+    def take_out(*conditions: str) -> None:
+        monkeypatch.setitem(engine_log._QUERIES, "append", append_without(*conditions))
 
     return take_out
 
@@ -49,7 +36,9 @@ async def test_the_lease(database: LogDatabase, unguard: Unguard) -> None:
         late = zombie.decide(create("wal_1")).append
         with pytest.raises(LeaseLostError):
             await zombies.append(late)
-        assert (await database.contents()).log == []
+        await zombies.halt("a zombie has no say")
+        contents = await database.contents()
+        assert (contents.log, contents.shard["halted"]) == ([], None)
         unguard("lease")
         await zombies.append(late)
     assert len((await database.contents()).log) == 1
@@ -128,14 +117,32 @@ async def test_what_is_refused_leaves_nothing(database: LogDatabase) -> None:
         assert await database.contents() == before
 
 
-async def test_the_later_of_two_appends_cannot_go_first(database: LogDatabase) -> None:
+@pytest.mark.parametrize("missing", [(), ("next_offset",), ("position",)])
+async def test_the_later_of_two_appends_cannot_go_first(
+    database: LogDatabase, unguard: Unguard, missing: tuple[str, ...]
+) -> None:
+    unguard(*missing)
     async with shard_log(database) as log:
         writer = await Writer.claiming(log)
         first = writer.decide(create("wal_1"))
         writer.moved(first)
         second = writer.decide(create("wal_2"))
-        with pytest.raises(ShardHaltedError):
+        with pytest.raises(ShardHaltedError) as caught:
             await log.append(second.append)
+        assert caught.value.code == "stale_batch"
         await log.append(first.append)
         await log.append(second.append)
     assert [row[1] for row in (await database.contents()).log] == ["wal_1", "wal_2"]
+
+
+async def test_without_both_the_later_of_two_appends_swallows_the_first(
+    database: LogDatabase, unguard: Unguard
+) -> None:
+    unguard("next_offset", "position")
+    async with shard_log(database) as log:
+        writer = await Writer.claiming(log)
+        writer.moved(writer.decide(create("wal_1")))
+        await log.append(writer.decide(create("wal_2")).append)
+    contents = await database.contents()
+    assert [row[1] for row in contents.log] == ["wal_2"]
+    assert contents.shard["next_offset"] == 2
