@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from engine.intake import Intake, Record, clean_detail, dead_letter, take_in
-from engine.record_queue import RecordQueue, size_bytes
+from engine.record_queue import RecordQueue, sizes_bytes
 
 HELD_BYTES_MAX: Final = 8 * 1024 * 1024
 """Of records, from their delivery until they are appended: no more is fetched above it."""
@@ -44,8 +44,7 @@ class Backlog:
         return self._ahead is None and len(self._queue) <= commands
 
     def put(self, records: Sequence[Record]) -> None:
-        self._queue.put(records)
-        self.held_bytes += sum(map(size_bytes, records))
+        self.held_bytes += self._queue.put(records)
         if self._reaches(1.0):
             self.was_full = True
             self._on_full()
@@ -66,7 +65,7 @@ class Backlog:
 
     def done(self, records: Sequence[Record]) -> None:
         """These have been appended, and will not be put back."""
-        self.held_bytes -= sum(map(size_bytes, records))
+        self.held_bytes -= sum(sizes_bytes(records))
         self._look_for_room()
 
     def _look_for_room(self) -> None:
