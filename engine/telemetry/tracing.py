@@ -43,12 +43,15 @@ async def tracing(process: str) -> AsyncIterator[Tracer]:
     try:
         yield provider.get_tracer(_PROJECT, version(_PROJECT))
     finally:
+
+        def end() -> None:
+            provider.shutdown()
+            exporting.removeFilter(complaints)
+
         # a collector that does not answer must not keep a process that is to end
-        ending = Thread(target=provider.shutdown, daemon=True)
+        ending = Thread(target=end, daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, _END_S_MAX)
-        if not ending.is_alive():
-            exporting.removeFilter(complaints)
 
 
 class Complaints(logging.Filter):
