@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _framework_logger = logging.getLogger("engine.faststream")
 _framework_logger.setLevel(logging.ERROR)
 
-_FETCH_BYTES_MAX: Final = 4 * 1024 * 1024
+_FETCH_BYTES_MAX: Final = 8 * 1024 * 1024
 _PARTITION_FETCH_BYTES_MAX: Final = 2 * 1024 * 1024
 _LEAVE_S: Final = 3.0
 _WATCH_INTERVAL_S: Final = 1.0

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(600)
 def memory_bytes_max(settings: Settings, shards: int) -> int:
     """What an engine may take for a flood of so many of its shards."""
     commands = settings.queue_commands_max + 2 * settings.batch_commands_max
-    return 16 * MEBIBYTE + shards * (76 * MEBIBYTE + 1024 * commands)
+    return 28 * MEBIBYTE + shards * (100 * MEBIBYTE + 1024 * commands)
 
 
 def wallets_of(shard: int) -> Iterator[str]:
