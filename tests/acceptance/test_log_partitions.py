@@ -78,7 +78,7 @@ async def test_the_log_is_partitioned_under_load(deployment: HttpDeployment) -> 
     await _move(deployment)
     async with Load(settings, partitions=settings.partitions, seed=12, tag="moved") as more:
         await more.send(300)
-    await deployment.until_settled()
+    await deployment.until_quiet()
     proof = await verify(settings)
     assert proof.passed, proof.first
     outcomes = await audit(settings, [*load.journal, *more.journal], settings.partitions)

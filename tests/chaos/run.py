@@ -28,7 +28,6 @@ from tests.support.http_client import Client
 from tests.support.http_deployment import HttpDeployment
 from tests.support.ledger_audit import audit
 from tests.support.load import Load, Sent
-from tests.support.polling import poll_async
 from tests.support.query_api import create_credentials
 from tests.support.wallet_service import SANDBOX
 
@@ -40,7 +39,6 @@ _PAUSE_S = 0.08
 _COMMANDS_A_LOAD = 2_500
 """Then others begin on wallets of their own: a load closes its wallets bit by bit."""
 _END_S_MAX = 120
-_NOTHING_DUE = "SELECT NOT EXISTS (SELECT FROM due)"
 
 Say = Callable[[str], None]
 
@@ -220,16 +218,9 @@ async def _until_quiet(deployment: HttpDeployment) -> None:
     await deployment.until_ready()
     for number in (*deployment.ports,):
         await deployment.stop("api", number)
-    await poll_async(lambda: _nothing_due(deployment), timeout_s=_END_S_MAX)
-    await deployment.until_settled()
+    await deployment.until_quiet()
     deployment.start("api", 0)
     await deployment.until_ready()
-
-
-async def _nothing_due(deployment: HttpDeployment) -> bool:
-    async with connection_to(deployment.settings.database_url) as connection:
-        nothing: bool = await connection.fetchval(_NOTHING_DUE)
-        return nothing
 
 
 async def _check(

@@ -18,6 +18,7 @@ from cli.stack import ManagedProcess, Stack
 from cli.stack.ports import free_port
 from engine.settings import Settings
 from tests.support.databases import connection_to, fresh_database
+from tests.support.polling import poll_async
 from tests.support.query_api import SECRET_KEYS
 from tests.support.topics import TopicNames, create_topics, delete_topics
 from tests.support.wallet_command import environment
@@ -130,6 +131,16 @@ class HttpDeployment:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not settled: {behind}\n{self.logs()}")
             await sleep(0.1)
+
+    async def until_quiet(self) -> None:
+        """Wait until all is settled and every lot that expires has done so: nothing changes by itself."""
+        # what is not decided yet may bring lots
+        await self.until_settled()
+        await poll_async(self._is_nothing_due, timeout_s=_SETTLED_S_MAX)
+        await self.until_settled()
+
+    async def _is_nothing_due(self) -> bool:
+        return not await self._fetch("SELECT FROM due LIMIT 1")
 
     async def _undecided(self) -> list[tuple[int, int]]:
         """(partition, where it ends) of those with commands that wait for a decision."""
