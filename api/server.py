@@ -102,7 +102,7 @@ async def serve(
             async with (
                 _beside(sweep(services)) as sweeping,
                 _serving(
-                    _server(settings, _app(services, proxies, draining, observer), host, port)
+                    http_server(settings, _app(services, proxies, draining, observer), host, port)
                 ) as serving,
             ):
                 if await _accepts_soon(host, port, unless=lambda: stop.is_set() or serving.done()):
@@ -134,7 +134,8 @@ def _app(
     )
 
 
-def _server(settings: Settings, app: ASGIApp, host: str, port: int) -> Server:
+def http_server(settings: Settings, app: ASGIApp, host: str, port: int) -> Server:
+    """The HTTP server as the API runs it, not started yet."""
     server = Server(
         app,
         address=host,

@@ -15,9 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.log import LogLevels
-from granian.server.embed import Server
 from litestar import Litestar, Request, Response, post
 
 from api.access.addresses import TrustedProxies
@@ -29,13 +26,13 @@ from api.access_log import AccessLog, log_bare_lines
 from api.draining import Draining
 from api.requests import Request as OurRequest
 from api.secret_keys import SecretKeys
+from api.server import http_server
 from engine.settings import Settings, load_settings
 from projections.listening import Listener
 from projections.queries import open_pool
 
 _TIMEOUT_S = 10
 _CONNECTIONS_MAX = 10
-_BACKLOG = 1024
 
 
 def application(settings: Settings, admission: Admission, answer: bytes) -> AccessLog:
@@ -62,7 +59,8 @@ async def serve(settings: Settings, answer: bytes) -> None:
         settings.database_url, timeout_s=_TIMEOUT_S, connections_max=_CONNECTIONS_MAX
     ) as rows:
         admission = Admission(Authenticator(rows, secret_keys, verified), limits)
-        server = _server(settings, application(settings, admission, answer))
+        app = application(settings, admission, answer)
+        server = http_server(settings, app, settings.api_host, settings.api_port)
         gc.collect()
         gc.freeze()
         work = [asyncio.create_task(each) for each in (listener.run(), server.serve())]
@@ -74,21 +72,6 @@ async def serve(settings: Settings, answer: bytes) -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*work)
     limits.close()
-
-
-def _server(settings: Settings, app: AccessLog) -> Server:
-    # as api.server has it
-    return Server(
-        app,
-        address=settings.api_host,
-        port=settings.api_port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=_BACKLOG,
-        log_level=LogLevels.error,
-        log_dictconfig={"incremental": True, "handlers": {}, "loggers": {"_granian": {}}},
-    )
 
 
 if __name__ == "__main__":
