@@ -31,7 +31,8 @@ def test_no_more_is_at_hand_than_weighs_so_much():
         spooled = spool.map("texts", WEIGHED, weight_max=100)
         for number in range(1_000):
             spooled[f"k{number}"] = "x" * (number % 40)
-            assert sum(len(spooled.get(key)) for key in list(spooled._at_hand)) <= 100
+            at_hand = [*spooled._recent, *spooled._older]
+            assert sum(len(spooled.get(key)) for key in at_hand) <= 100
             assert spooled.at_hand <= 101
         assert [len(spooled.get(f"k{number}")) for number in range(1_000)] == [
             number % 40 for number in range(1_000)
