@@ -96,6 +96,9 @@ class _Kind(NamedTuple):
     def thaw(self, data: bytes) -> Row:
         return self.row._make(_unpack(data))
 
+    def rows(self, columns: Iterable[Columns]) -> list[Row]:
+        return [self.row._make(each) for each in columns]
+
     def key_of(self, row: Row) -> tuple[Any, ...]:
         return tuple(getattr(row, name) for name in self.key)
 
@@ -131,9 +134,7 @@ class ShardComparison:
     `at` says where it stands; with that and its spool it can be taken up again.
     """
 
-    def __init__(
-        self, shard: int, spool: Spool, at: Comparing, evolved: Evolve = evolve
-    ) -> None:
+    def __init__(self, shard: int, spool: Spool, at: Comparing, evolved: Evolve = evolve) -> None:
         self.at = at
         self.expected = ExpectedShard(shard, spool, evolved)
         self._shard = shard
@@ -180,8 +181,9 @@ class ShardComparison:
         """Go on over the next entries; what differs on the way, up to a bound for each model."""
         first = self.at.position
         found: list[Difference] = []
+        states = self.at.states
         for entry in entries:
-            if self.at.states and self.at.states[0].position <= entry.position:
+            if states and states[0].position <= entry.position:
                 found += self._compare_states(entry.position)
             self.expected.apply(entry)
         if entries:
@@ -222,8 +224,8 @@ class ShardComparison:
         # all at once, in the same order; row by row only to say which of them differ
         if records == expected:
             return []
-        found = map(kind.row._make, records)
-        return list(_differences(name, self._shard, map(kind.row._make, expected), found))
+        found = _differences(name, self._shard, kind.rows(expected), kind.rows(records))
+        return list(found)
 
 
 async def live_sources(connection: asyncpg.Connection) -> list[Source]:
@@ -270,7 +272,8 @@ async def _take_out(
 
 async def _read_rows(
     connection: asyncpg.Connection, source: Source, shard: int, start: int, stop: int
-) -> list[asyncpg.Record]:
+) -> list[Any]:
+    """Records, which equal tuples of the same values."""
     kind = _KINDS[source.projection.name]
     columns, order = ", ".join(kind.row._fields), ", ".join(kind.key)
     table = source.projection.table(source.generation)
