@@ -61,6 +61,13 @@ def test_keys_are_in_the_order_of_their_bytes():
         ]
 
 
+def test_rows_tell_the_numbers_of_a_text():
+    with Spool() as spool:
+        rows = spool.rows("rows")
+        rows.put([("a", 3, b""), ("a", 1, b""), ("b", 2, b"")])
+        assert [rows.numbers(text) for text in "abc"] == [(1, 3), (2,), ()]
+
+
 def test_what_was_committed_is_found_again_and_nothing_else(tmp_path):
     path = tmp_path / "spool"
     with Spool(path) as spool:
