@@ -241,7 +241,7 @@ def transaction_rows(entries: Iterable[Entry]) -> list[Columns]:
                 entry.wallet_id,
                 entry.merchant_id,
                 entry.environment,
-                bytes.fromhex(entry.command_id),
+                _identity(entry.command_id),
                 TRANSACTION_TYPES[type(event)],
                 event.amount,
                 event.currency,
@@ -255,6 +255,14 @@ def transaction_rows(entries: Iterable[Entry]) -> list[Columns]:
             )
         )
     return rows
+
+
+def _identity(command_id: str) -> bytes | None:
+    """None if it is no id: then no row can be the entry's."""
+    try:
+        return bytes.fromhex(command_id)
+    except ValueError:
+        return None
 
 
 def posting_rows(entries: Iterable[Entry]) -> list[Columns]:

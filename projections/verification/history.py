@@ -177,8 +177,8 @@ class HistoryCheck:
         originals: Mapping[bytes, Original],
     ) -> None:
         *expiries, outcome = group
-        if expiries and wallet is not None:
-            due = expire_due(wallet, outcome.occurred_at)
+        if expiries:
+            due = () if wallet is None else expire_due(wallet, outcome.occurred_at)
             self._compare(expiries, due)
             try:
                 for expired in due:

@@ -431,6 +431,14 @@ async def test_lots_that_ran_out_before_a_refused_command(proven):
     assert_found(await proven.verify(), "replay", position)
 
 
+async def test_a_wallet_that_a_refused_command_is_said_to_have_opened(proven):
+    refused = HistoryBuilder(1).create("wal_new").debit("wal_new", 5)
+    other = await Proven.write(proven.database, refused)
+    await other.edit_entry(0, offset=(await other.entry(1)).offset, last=False)
+    await other.cover_up()
+    assert_found(await other.verify(1), "replay", 0)
+
+
 async def test_a_conflict_with_nothing(proven):
     conflict = _conflict(proven)
     original = next(
@@ -484,6 +492,15 @@ async def test_an_id_that_is_not_its_commands(proven, kind):
     await proven.edit_entry(position, command_id="00" * 16)
     await proven.cover_up()
     assert_found(await proven.verify(), "digests", position)
+
+
+async def test_an_id_that_is_none(proven):
+    position = proven.position_of(Debited, after=200)
+    entry = msgspec.structs.replace(await proven.entry(position), command_id="no id at all")
+    await proven.tamper(
+        "UPDATE log SET data = $1 WHERE shard = 0 AND position = $2", encode_entry(entry), position
+    )
+    assert_found(await proven.verify(), "columns", position)
 
 
 @pytest.mark.parametrize("kind", [Debited, Expired, WrittenOff, CommandRejected, Credited])
