@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import asyncpg
 
@@ -19,6 +19,7 @@ RANGE_ENTRIES_MAX: Final = 5_000
 """So many entries of the log at most are taken in by one transaction."""
 
 _QUERIES = load_queries(Path(__file__).parent / "sql" / "projector.sql")
+_Item = TypeVar("_Item")
 
 
 class Range(NamedTuple):
@@ -97,15 +98,15 @@ async def advance(connection: asyncpg.Connection, entries: Range) -> None:
 
 async def share_out(
     connections: Sequence[asyncpg.Connection],
-    ranges: Iterable[Range],
-    work: Callable[[asyncpg.Connection, Range], Awaitable[None]],
+    items: Iterable[_Item],
+    work: Callable[[asyncpg.Connection, _Item], Awaitable[None]],
 ) -> None:
-    """Do the work for each range, in order, on as many connections at a time; raises what it raises."""
-    waiting = iter(ranges)
+    """Do the work for each item, in order, on as many connections at a time; raises what it raises."""
+    waiting = iter(items)
 
     async def work_off(connection: asyncpg.Connection) -> None:
-        for entries in waiting:
-            await work(connection, entries)
+        for item in waiting:
+            await work(connection, item)
 
     try:
         async with asyncio.TaskGroup() as group:

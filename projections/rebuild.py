@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final, Literal
 
 import asyncpg
@@ -94,12 +95,17 @@ async def rebuild(
     live generations are as they were; but those before one that could not be flipped are new.
     """
     projections = [find_projection(name) for name in dict.fromkeys(names)]
+    # the flip waits for the disk, and with it whatever came before
+    fill = partial(
+        connected, database_url, "wallet-rebuild fill", timeout_ms=None, waits_for_disk=False
+    )
     async with (
         connected(database_url, "wallet-rebuild", timeout_ms=None) as connection,
-        connected(database_url, "wallet-rebuild fill", timeout_ms=None) as beside,
+        fill() as one,
+        fill() as another,
     ):
         await _keep_others_away(connection, projections)
-        return await _Rebuild(connection, beside, projections, on_progress).run()
+        return await _Rebuild(connection, (one, another), projections, on_progress).run()
 
 
 async def _keep_others_away(
@@ -117,17 +123,17 @@ async def _keep_others_away(
 
 
 class _Rebuild:
-    """`beside`: a second connection, for two shards are filled at a time."""
+    """`filling`: further connections; so many shards are filled, or models indexed, at a time."""
 
     def __init__(
         self,
         connection: asyncpg.Connection,
-        beside: asyncpg.Connection,
+        filling: Sequence[asyncpg.Connection],
         projections: Sequence[Projection],
         on_progress: OnProgress,
     ) -> None:
         self._connection = connection
-        self._beside = beside
+        self._filling = filling
         self._projections = projections
         self._on_progress = on_progress
         self._models: list[Generation] = []
@@ -143,7 +149,7 @@ class _Rebuild:
                 self._models.append(Generation(projection, generation))
         vector = await shard_sizes(self._connection)
         await self._fill(vector)
-        await self._index()
+        await self._index_all()
         await self._compare(vector)
         await self._catch_up(self._models)
         reports = []
@@ -171,15 +177,12 @@ class _Rebuild:
             done += entries.stop - entries.start
             self._tell("fill", done, total)
 
-        connections = (self._connection, self._beside)
         while ranges := _below(vector, await self._behind(self._models, _FILL_ENTRIES_MAX)):
-            await share_out(connections, ranges, work)
+            await share_out(self._filling, ranges, work)
 
-    async def _index(self) -> None:
+    async def _index_all(self) -> None:
         self._tell("index", 0, 0)
-        for projection, generation in self._models:
-            await create_indexes(self._connection, projection, generation)
-            await self._connection.execute(f"ANALYZE {projection.table(generation)}")
+        await share_out(self._filling, self._models, _index)
 
     async def _compare(self, vector: dict[int, int]) -> None:
         differences = await self._differences(vector)
@@ -261,6 +264,12 @@ class _Rebuild:
 
     def _tell(self, stage: Stage, done: int, total: int) -> None:
         self._on_progress(RebuildProgress(stage, done, total))
+
+
+async def _index(connection: asyncpg.Connection, model: Generation) -> None:
+    projection, generation = model
+    await create_indexes(connection, projection, generation)
+    await connection.execute(f"ANALYZE {projection.table(generation)}")
 
 
 def _missing(model: Generation, vectors: dict[int, dict[int, int]], live: Live) -> list[Range]:
