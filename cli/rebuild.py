@@ -16,7 +16,7 @@ from projections.rebuild import rebuild as rebuild_models
 
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME...", help=f"Of {', '.join(PROJECTIONS)}; all if none is given."),
+    typer.Argument(metavar="NAME", help=f"Of {', '.join(PROJECTIONS)}; all if none is given."),
 ]
 
 
@@ -24,9 +24,9 @@ def rebuild(names: NamesArgument = None, json: JsonOption = False) -> None:
     """Fill read models afresh from the log, compare them with a replay, and switch to them.
 
     Everything may be running: readers see the old ones until the new ones are
-    complete and right, and then the new ones. If any isn't, or anything fails, the
-    old ones stay. Several are filled from one reading of the log, and switched one
-    after the other.
+    complete and right, and then the new ones. If any isn't, or anything fails,
+    the old ones stay. Several are filled from one reading of the log, and
+    switched one after the other.
 
     For example:
       wallet rebuild
