@@ -34,6 +34,7 @@ _STAGES = {
     "engine/decider.py": "decide and evolve again",
     "engine/lots.py": "decide and evolve again",
     "engine/wallet.py": "decide and evolve again",
+    "projections/verification/evolving.py": "decide and evolve again",
     "projections/verification/history.py": "decide and evolve again",
     "projections/verification/identities.py": "ids and digests",
     "projections/verification/rebuilt.py": "ids and digests",

@@ -65,6 +65,11 @@ _LOOKUP_SESSION = {
 }
 
 
+def append_query(*, more: bool) -> str:
+    """The statement of a batch that has entries alone, or `more` than these."""
+    return _QUERIES["append"].replace("{more}", _QUERIES["append_more"] if more else "")
+
+
 class ShardRow(Struct, frozen=True, kw_only=True):
     """What a claim was given: where the shard stands, and the lease to append under."""
 
@@ -130,6 +135,11 @@ class Append(Struct, kw_only=True):
     def to_position(self) -> int:
         """The shard's position when this is appended."""
         return self.from_position + len(self.data)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything besides entries."""
+        return bool(self.due_added or self.due_removed or self.dead_letters or self.forwards)
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -248,7 +258,10 @@ class ShardLog:
         outcome is unknown, and only a new claim can tell.
         """
         try:
-            written = await self._append.fetchval(_QUERIES["append"], *self._arguments(batch))
+            more = self._arguments_of_more(batch) if batch.has_more else ()
+            written = await self._append.fetchval(
+                append_query(more=bool(more)), *self._arguments(batch), *more
+            )
         except asyncpg.UniqueViolationError as error:
             # which index it was can't be told: partitions name theirs as they like
             raise AlreadyRecordedError(f"{error.sqlstate}: {error}") from error
@@ -260,8 +273,6 @@ class ShardLog:
             raise await self._why_not_appended(batch)
 
     def _arguments(self, batch: Append) -> list[Any]:
-        due_added, due_removed = sorted(batch.due_added), batch.due_removed
-        dead, forwards = batch.dead_letters, batch.forwards
         return [
             self.shard,
             self._lease,
@@ -279,6 +290,12 @@ class ShardLog:
             batch.command_ids,
             batch.types,
             batch.data,
+        ]
+
+    def _arguments_of_more(self, batch: Append) -> list[Any]:
+        due_added, due_removed = sorted(batch.due_added), batch.due_removed
+        dead, forwards = batch.dead_letters, batch.forwards
+        return [
             [at for at, _ in due_added],
             [wallet_id for _, wallet_id in due_added],
             [at for at, _ in due_removed],

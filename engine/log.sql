@@ -12,6 +12,7 @@ SELECT lease, next_offset, position, schema_version, clock_timestamp() AS databa
 
 -- name: append
 -- One batch, whole or not at all: everything hangs on the compare-and-set of the first part.
+-- {more} stands for `append_more`, or for nothing where a batch has nothing of it.
 WITH fence AS (
     UPDATE shards
        SET next_offset = $5, position = $6, last_record = $7, tree = $8, last_at = $9,
@@ -24,7 +25,13 @@ WITH fence AS (
     SELECT fence.shard, $4 + e.place - 1, e.wallet_id, e.version, e.command_id, e.type, $9, e.data
       FROM fence, unnest($12::text[], $13::bigint[], $14::bytea[], $15::text[], $16::bytea[])
            WITH ORDINALITY AS e (wallet_id, version, command_id, type, data, place)
-), due_added AS (
+){more}
+SELECT count(*) FROM fence;
+
+-- name: append_more
+-- Timers, dead letters and forwards. Few batches have any, and the server takes as long to get ready
+-- for these parts as to append an entry.
+, due_added AS (
     INSERT INTO due (shard, at, wallet_id)
     SELECT fence.shard, d.at, d.wallet_id
       FROM fence, unnest($17::timestamptz[], $18::text[]) AS d (at, wallet_id)
@@ -44,7 +51,6 @@ WITH fence AS (
       FROM fence, unnest($26::bigint[], $27::integer[], $28::bigint[])
            AS f (record_offset, home, home_offset)
 )
-SELECT count(*) FROM fence;
 
 -- name: find_outcomes
 -- What was recorded under these ids, for the digests of the bodies in it.

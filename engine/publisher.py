@@ -30,6 +30,8 @@ PROOF_MAX_AGE: Final = timedelta(seconds=5)
 """How long ago the shard may at most have been seen to be the lease's when entries are sent."""
 
 _PAGE_ENTRIES: Final = 5_000
+_GATHERED_MAX: Final = 500
+_GATHERING_S: Final = 0.02
 _LETTERS_MAX: Final = 100
 _BACK_OFF_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -69,6 +71,7 @@ class Publisher:
         self.committed = committed
         self._clock = clock
         self._proven_at: datetime | None = None
+        self._gathering_until = 0.0
 
     def publish(self, batch: Batch, *, proven_at: datetime) -> None:
         """Take over what has just been committed: the shard was the lease's after `proven_at`."""
@@ -108,6 +111,7 @@ class Publisher:
         try:
             while True:
                 await self._wait_for_work()
+                await self._gather()
                 try:
                     await self._publish_some()
                     failures = 0
@@ -130,6 +134,13 @@ class Publisher:
         while not self.unpublished and not self._letters_waiting:
             self._wake.clear()
             await self._wake.wait()
+
+    async def _gather(self) -> None:
+        """Let a few entries that follow others at once become more: a record batch costs by itself."""
+        now = asyncio.get_running_loop().time()
+        if now < self._gathering_until and self.unpublished < _GATHERED_MAX:
+            await asyncio.sleep(self._gathering_until - now)
+        self._gathering_until = asyncio.get_running_loop().time() + _GATHERING_S
 
     async def _drop_producer(self) -> None:
         producer, self._producer = self._producer, None

@@ -21,17 +21,19 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from engine.decider import evolve
 from engine.replay import read_entry, read_shard
 from engine.sql import load_queries
 from projections.expected import (
+    Columns,
+    Evolve,
     ExpectedShard,
     LotRow,
     PostingRow,
     TransactionRow,
     WalletRow,
-    comparable_metadata,
     posting_rows,
-    transaction_row,
+    transaction_rows,
 )
 from projections.models import PROJECTIONS, Projection
 from projections.spool import Spool
@@ -44,7 +46,7 @@ _PAGE_ENTRIES: Final = 2_000
 _DIFFERENCES_MAX: Final = 1_000
 
 _pack = msgspec.msgpack.encode
-_unpack = msgspec.msgpack.decode
+_unpack = msgspec.msgpack.Decoder(Columns).decode
 
 
 class Source(NamedTuple):
@@ -87,31 +89,24 @@ class _Kind(NamedTuple):
     key: tuple[str, ...]
     # what the replay says at the checkpoint, for a model that changes in place
     state: Callable[[ExpectedShard], Iterable[Row]] = lambda _: ()
-    # what one entry adds, for a model that only grows
-    added: Callable[[Entry], Iterable[Row]] = lambda _: ()
+    # what entries add, for a model that only grows
+    added: Callable[[Iterable[Entry]], list[Columns]] = lambda _: []
     grows: bool = False
 
-    def read(self, values: dict[str, Any]) -> Row:
-        if "metadata" in values:
-            values["metadata"] = comparable_metadata(values["metadata"])
-        return self.row(**values)
-
     def thaw(self, data: bytes) -> Row:
-        return self.read(_unpack(data))
+        return self.row._make(_unpack(data))
+
+    def rows(self, columns: Iterable[Columns]) -> list[Row]:
+        return [self.row._make(each) for each in columns]
 
     def key_of(self, row: Row) -> tuple[Any, ...]:
         return tuple(getattr(row, name) for name in self.key)
 
 
-def _transaction_rows(entry: Entry) -> Iterable[Row]:
-    row = transaction_row(entry)
-    return () if row is None else (row,)
-
-
 _KINDS: Final[dict[str, _Kind]] = {
     "wallets": _Kind(WalletRow, ("wallet_id",), state=ExpectedShard.wallets),
     "lots": _Kind(LotRow, ("wallet_id", "lot"), state=ExpectedShard.lots),
-    "transactions": _Kind(TransactionRow, ("position",), added=_transaction_rows, grows=True),
+    "transactions": _Kind(TransactionRow, ("position",), added=transaction_rows, grows=True),
     "postings": _Kind(PostingRow, ("position", "line"), added=posting_rows, grows=True),
 }
 
@@ -139,9 +134,9 @@ class ShardComparison:
     `at` says where it stands; with that and its spool it can be taken up again.
     """
 
-    def __init__(self, shard: int, spool: Spool, at: Comparing) -> None:
+    def __init__(self, shard: int, spool: Spool, at: Comparing, evolved: Evolve = evolve) -> None:
         self.at = at
-        self.expected = ExpectedShard(shard, spool)
+        self.expected = ExpectedShard(shard, spool, evolved)
         self._shard = shard
         self._spool = spool
 
@@ -186,10 +181,13 @@ class ShardComparison:
         """Go on over the next entries; what differs on the way, up to a bound for each model."""
         first = self.at.position
         found: list[Difference] = []
+        states = self.at.states
         for entry in entries:
-            found += self._compare_states(entry.position)
+            if states and states[0].position <= entry.position:
+                found += self._compare_states(entry.position)
             self.expected.apply(entry)
-            self.at.position = entry.position + 1
+        if entries:
+            self.at.position = entries[-1].position + 1
         for growing in self.at.growing:
             found += await self._compare_page(connection, growing, first, entries)
         return found
@@ -219,11 +217,15 @@ class ShardComparison:
         if stop <= first:
             return []
         name = growing.model
-        added = _KINDS[name].added
-        expected = (row for entry in entries if entry.position < stop for row in added(entry))
+        kind = _KINDS[name]
+        expected = kind.added(entry for entry in entries if entry.position < stop)
         source = Source(PROJECTIONS[name], growing.generation)
-        rows = await _read_rows(connection, source, self._shard, first, stop)
-        return list(_differences(name, self._shard, expected, rows))
+        records = await _read_rows(connection, source, self._shard, first, stop)
+        # all at once, in the same order; row by row only to say which of them differ
+        if records == expected:
+            return []
+        found = _differences(name, self._shard, kind.rows(expected), kind.rows(records))
+        return list(found)
 
 
 async def live_sources(connection: asyncpg.Connection) -> list[Source]:
@@ -264,21 +266,22 @@ async def _take_out(
     cursor = await connection.cursor(query, shard)
     while records := await cursor.fetch(_PAGE_ENTRIES):
         frozen.put(
-            (record["wallet_id"], record.get("lot", 0), _pack(dict(record))) for record in records
+            (record["wallet_id"], record.get("lot", 0), _pack(tuple(record))) for record in records
         )
 
 
 async def _read_rows(
     connection: asyncpg.Connection, source: Source, shard: int, start: int, stop: int
-) -> list[Row]:
+) -> list[Any]:
+    """Records, which equal tuples of the same values."""
     kind = _KINDS[source.projection.name]
-    columns = ", ".join(kind.row._fields)
+    columns, order = ", ".join(kind.row._fields), ", ".join(kind.key)
     table = source.projection.table(source.generation)
-    records = await connection.fetch(
-        f"SELECT {columns} FROM {table} WHERE shard = $1 AND position >= $2 AND position < $3",
+    return await connection.fetch(
+        f"SELECT {columns} FROM {table} WHERE shard = $1 AND position >= $2 AND position < $3"
+        f" ORDER BY {order}",
         *(shard, start, stop),
     )
-    return [kind.read(dict(record)) for record in records]
 
 
 def _merged(
@@ -289,15 +292,16 @@ def _merged(
     ours, theirs = iter(expected), iter(found)
     left, right = next(ours, None), next(theirs, None)
     while left is not None or right is not None:
-        if right is None or (left is not None and key_of(left) < key_of(right)):
+        if left == right:
+            left, right = next(ours, None), next(theirs, None)
+        elif right is None or (left is not None and key_of(left) < key_of(right)):
             yield Difference(model, shard, left, None)
             left = next(ours, None)
         elif left is None or key_of(right) < key_of(left):
             yield Difference(model, shard, None, right)
             right = next(theirs, None)
         else:
-            if left != right:
-                yield Difference(model, shard, left, right)
+            yield Difference(model, shard, left, right)
             left, right = next(ours, None), next(theirs, None)
 
 

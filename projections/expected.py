@@ -4,14 +4,13 @@ It shares nothing with the SQL that fills the models, so that each can be held a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from engine.decider import evolve
 from engine.wallet import Wallet
@@ -20,12 +19,14 @@ from projections.spool import Codec, Spool
 from schemas.commands import PRIORITY_DEFAULT
 from schemas.entries import Entry
 from schemas.events import (
+    AnyEvent,
     CommandRejected,
     Credited,
     Debited,
     Expired,
     ToppedUp,
     WalletCreated,
+    WalletEvent,
     WrittenOff,
 )
 from schemas.money import AMOUNT_MAX
@@ -34,16 +35,50 @@ from schemas.resources import TRANSACTION_TYPES
 Metadata = dict[str, tuple[str, object]]
 """Metadata that compares as JSON does: 5 equals 5.0, and true does not equal 1."""
 
+Columns = tuple[Any, ...]
+"""What a row holds, in the order of its fields: equal to the record that was read, if all is well."""
+
+Evolve = Callable[[Wallet | None, WalletEvent], Wallet]
+
 OWED_LOT: Final = 0
 """The lot number that what a wallet owes stands under, negative."""
 
-COUNTER_ACCOUNTS: Final = {
+COUNTER_ACCOUNTS: Final[dict[type[AnyEvent], str]] = {
     ToppedUp: "topups",
     Debited: "usage",
     Credited: "credits",
     Expired: "expired",
     WrittenOff: "written_off",
 }
+
+
+_MOVES_MONEY: Final = (Debited, Credited, ToppedUp, Expired, WrittenOff)
+_RUNS_OUT: Final = (Credited, Expired)
+
+_NO_METADATA: Final = "{}"
+
+_read_json = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal).decode
+
+
+class JsonOf:
+    """Metadata of an event; equals every JSON text of the same."""
+
+    __slots__ = ("_metadata",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, metadata: dict[str, Any]) -> None:
+        self._metadata = metadata
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, str):
+            return NotImplemented
+        found = _read_json(other)
+        return isinstance(found, dict) and _comparable_values(found) == _comparable_values(
+            self._metadata
+        )
+
+    def __repr__(self) -> str:
+        return repr(json.dumps(self._metadata, ensure_ascii=False))
 
 
 class WalletRow(NamedTuple):
@@ -58,7 +93,7 @@ class WalletRow(NamedTuple):
     status: str
     balance: int
     version: int
-    metadata: Metadata
+    metadata: JsonOf | str
     created_at: datetime
     updated_at: datetime
 
@@ -90,7 +125,7 @@ class TransactionRow(NamedTuple):
     balance_after: int
     reference: str | None
     description: str
-    metadata: Metadata
+    metadata: JsonOf | str
     created_at: datetime
     expires_at: datetime | None
 
@@ -123,8 +158,9 @@ _OPENED: Final = Codec[_Opened](
 class ExpectedShard:
     """One shard's wallets and lots after the entries applied so far, which are in the spool."""
 
-    def __init__(self, shard: int, spool: Spool) -> None:
+    def __init__(self, shard: int, spool: Spool, evolved: Evolve = evolve) -> None:
         self.shard = shard
+        self._evolved = evolved
         self._wallets = spool.map("expected_wallets", _OPENED)
 
     def wallet(self, wallet_id: str) -> Wallet | None:
@@ -139,20 +175,20 @@ class ExpectedShard:
             return
         opened = self._wallets.get(entry.wallet_id)
         try:
-            wallet = evolve(opened.wallet if opened else None, event)
+            wallet = self._evolved(None if opened is None else opened.wallet, event)
         except ValueError as error:
             raise ReplayFailedError(
                 f"Entry {entry.position} of shard {entry.shard} cannot follow the ones before it: "
                 f"{error} Run `wallet verify`."
             ) from error
-        if not abs(wallet.balance) <= AMOUNT_MAX:
+        if not -AMOUNT_MAX <= wallet.balance <= AMOUNT_MAX:
             raise ReplayFailedError(
                 f"After entry {entry.position} of shard {entry.shard} the balance does not fit 64 "
                 "bits. Run `wallet verify`."
             )
         if opened is not None:
-            self._wallets[entry.wallet_id] = replace(
-                opened, wallet=wallet, updated_at=entry.occurred_at
+            self._wallets[entry.wallet_id] = _Opened(
+                wallet, opened.metadata, opened.created_at, entry.occurred_at
             )
         elif isinstance(event, WalletCreated):
             self._wallets[entry.wallet_id] = _Opened(
@@ -173,7 +209,7 @@ class ExpectedShard:
                 status=wallet.status,
                 balance=wallet.balance,
                 version=wallet.version,
-                metadata=comparable_metadata(opened.metadata),
+                metadata=_expected_json(opened.metadata),
                 created_at=opened.created_at,
                 updated_at=opened.updated_at,
             )
@@ -190,54 +226,67 @@ class ExpectedShard:
                 )
 
 
-def transaction_row(entry: Entry) -> TransactionRow | None:
-    """The row of `transactions` for an entry; None if it moved no money."""
-    event = entry.event
-    if not isinstance(event, Debited | Credited | ToppedUp | Expired | WrittenOff):
-        return None
-    described = None if isinstance(event, Expired) else event
-    return TransactionRow(
-        shard=entry.shard,
-        position=entry.position,
-        wallet_id=entry.wallet_id,
-        merchant_id=entry.merchant_id,
-        environment=entry.environment,
-        command_id=bytes.fromhex(entry.command_id),
-        type=TRANSACTION_TYPES[type(event)],
-        amount=event.amount,
-        currency=event.currency,
-        balance_before=event.balance_before,
-        balance_after=event.balance_after,
-        reference=described.reference if described else None,
-        description=described.description if described else "",
-        metadata=comparable_metadata(described.metadata if described else {}),
-        created_at=entry.occurred_at,
-        expires_at=event.expires_at if isinstance(event, Credited | Expired) else None,
-    )
+def transaction_rows(entries: Iterable[Entry]) -> list[Columns]:
+    """The rows of `transactions` for entries, as `TransactionRow`: one for each that moved money."""
+    rows: list[Columns] = []
+    for entry in entries:
+        event = entry.event
+        if not isinstance(event, _MOVES_MONEY):
+            continue
+        described = None if isinstance(event, Expired) else event
+        rows.append(
+            (
+                entry.shard,
+                entry.position,
+                entry.wallet_id,
+                entry.merchant_id,
+                entry.environment,
+                bytes.fromhex(entry.command_id),
+                TRANSACTION_TYPES[type(event)],
+                event.amount,
+                event.currency,
+                event.balance_before,
+                event.balance_after,
+                None if described is None else described.reference,
+                "" if described is None else described.description,
+                _NO_METADATA if described is None else _expected_json(described.metadata),
+                entry.occurred_at,
+                event.expires_at if isinstance(event, _RUNS_OUT) else None,
+            )
+        )
+    return rows
 
 
-def posting_rows(entry: Entry) -> tuple[PostingRow, ...]:
-    """The rows of `postings` for an entry: the wallet's line and its merchant's, or none."""
-    event = entry.event
-    if not isinstance(event, Debited | Credited | ToppedUp | Expired | WrittenOff):
-        return ()
-    wallet = f"wallet:{entry.wallet_id}"
-    counter = f"{COUNTER_ACCOUNTS[type(event)]}:{entry.merchant_id}:{entry.environment}"
-    change = event.balance_after - event.balance_before
-    return (
-        PostingRow(entry.shard, entry.position, 0, wallet, event.currency, change),
-        PostingRow(entry.shard, entry.position, 1, counter, event.currency, -change),
-    )
+def posting_rows(entries: Iterable[Entry]) -> list[Columns]:
+    """The rows of `postings` for entries, as `PostingRow`.
+
+    The wallet's line, then its merchant's, of each that moved money.
+    """
+    rows: list[Columns] = []
+    for entry in entries:
+        event = entry.event
+        if not isinstance(event, _MOVES_MONEY):
+            continue
+        shard, position, currency = entry.shard, entry.position, event.currency
+        wallet = f"wallet:{entry.wallet_id}"
+        counter = f"{COUNTER_ACCOUNTS[type(event)]}:{entry.merchant_id}:{entry.environment}"
+        change = event.balance_after - event.balance_before
+        rows.append((shard, position, 0, wallet, currency, change))
+        rows.append((shard, position, 1, counter, currency, -change))
+    return rows
 
 
 def comparable_metadata(metadata: dict[str, Any] | str) -> Metadata:
     """Metadata of an event, or the JSON text of a model's column, so that the two compare."""
-    values: dict[str, Any] = (
-        json.loads(metadata, parse_float=Decimal, parse_int=Decimal)
-        if isinstance(metadata, str)
-        else metadata
-    )
-    return {key: _comparable(value) for key, value in values.items()}
+    return _comparable_values(_read_json(metadata) if isinstance(metadata, str) else metadata)
+
+
+def _expected_json(metadata: dict[str, Any]) -> JsonOf | str:
+    return JsonOf(metadata) if metadata else _NO_METADATA
+
+
+def _comparable_values(metadata: dict[str, Any]) -> Metadata:
+    return {key: _comparable(value) for key, value in metadata.items()}
 
 
 def _comparable(value: object) -> tuple[str, object]:

@@ -8,8 +8,7 @@ committed is found again by the next process that opens it.
 """
 
 import sqlite3
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
@@ -98,7 +97,11 @@ class Spool:
 
 
 class SpooledMap(Generic[V]):
-    """A map whose least recently used values are on disk."""
+    """A map whose least recently used values are on disk.
+
+    What is at hand is in two halves, what was used lately and what was used before. When the one
+    is full the other goes, all at once, and the full one takes its place.
+    """
 
     def __init__(
         self,
@@ -110,9 +113,10 @@ class SpooledMap(Generic[V]):
         self._database = database
         self._name = name
         self._encode, self._decode, self._weigh = codec
-        self._weight_max = weight_max
-        self._weight = 0
-        self._at_hand: OrderedDict[str, tuple[V | None, int]] = OrderedDict()
+        self._half_max = weight_max // 2
+        self._recent: dict[str, tuple[V | None, int]] = {}
+        self._recent_weight = 0
+        self._older: dict[str, tuple[V | None, int]] = {}
         self._changed: set[str] = set()
         database.execute(
             f"CREATE TABLE IF NOT EXISTS {name} (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID"
@@ -120,20 +124,15 @@ class SpooledMap(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The value, or None."""
-        if key in self._at_hand:
-            self._at_hand.move_to_end(key)
-            return self._at_hand[key][0]
-        row = self._database.execute(
-            f"SELECT value FROM {self._name} WHERE key = ?", (key,)
-        ).fetchone()
-        value = None if row is None else self._decode(row[0])
-        self._keep(key, value)
-        return value
+        kept = self._recent.get(key)
+        if kept is None:
+            kept = self._older.get(key) or self._read(key)
+            self._keep(key, kept)
+        return kept[0]
 
     def __setitem__(self, key: str, value: V) -> None:
-        self._forget(key)
         self._changed.add(key)
-        self._keep(key, value)
+        self._keep(key, (value, self._weigh(value)))
 
     def items(self) -> Iterator[tuple[str, V]]:
         """All of them in the order of the keys' bytes; it may not be changed meanwhile."""
@@ -155,34 +154,37 @@ class SpooledMap(Generic[V]):
     @property
     def at_hand(self) -> int:
         """How many values are in memory."""
-        return len(self._at_hand)
+        return len(self._recent) + len(self._older)
 
-    def _keep(self, key: str, value: V | None) -> None:
-        weight = 1 if value is None else self._weigh(value)
-        self._at_hand[key] = value, weight
-        self._weight += weight
-        if self._weight > self._weight_max:
+    def _read(self, key: str) -> tuple[V | None, int]:
+        row = self._database.execute(
+            f"SELECT value FROM {self._name} WHERE key = ?", (key,)
+        ).fetchone()
+        if row is None:
+            return None, 1
+        value = self._decode(row[0])
+        return value, self._weigh(value)
+
+    def _keep(self, key: str, kept: tuple[V | None, int]) -> None:
+        before = self._recent.get(key)
+        if before is None:
+            self._older.pop(key, None)
+            self._recent_weight += kept[1]
+        else:
+            self._recent_weight += kept[1] - before[1]
+        if self._recent_weight > self._half_max:
+            self._recent.pop(key, None)
             self._let_go()
-
-    def _forget(self, key: str) -> None:
-        _, weight = self._at_hand.pop(key, (None, 0))
-        self._weight -= weight
+            self._recent_weight = kept[1]
+        self._recent[key] = kept
 
     def _let_go(self) -> None:
-        """The older half goes, all at once, which is quicker than one by one."""
-        going: list[str] = []
-        weight = self._weight
-        for key, (_, each) in self._at_hand.items():
-            if weight <= self._weight_max // 2 or len(going) == len(self._at_hand) - 1:
-                break
-            going.append(key)
-            weight -= each
-        self._write(self._changed.intersection(going))
-        for key in going:
-            self._forget(key)
+        if self._recent:
+            self._write(self._changed.intersection(self._older))
+            self._older, self._recent = self._recent, {}
 
-    def _write(self, keys: Iterable[str]) -> None:
-        written = [(key, self._at_hand[key][0]) for key in keys]
+    def _write(self, keys: Collection[str]) -> None:
+        written = [(key, (self._recent.get(key) or self._older[key])[0]) for key in keys]
         self._database.executemany(
             f"REPLACE INTO {self._name} VALUES (?, ?)",
             [(key, self._encode(value)) for key, value in written if value is not None],
@@ -211,6 +213,13 @@ class SpooledRows:
             f"SELECT value FROM {self._name} WHERE text = ? AND number = ?", (text, number)
         ).fetchone()
         return None if row is None else row[0]
+
+    def numbers(self, text: str) -> tuple[int, ...]:
+        """Of all rows of this text, in order."""
+        rows = self._database.execute(
+            f"SELECT number FROM {self._name} WHERE text = ? ORDER BY number", (text,)
+        )
+        return tuple(number for (number,) in rows)
 
     def values(self) -> Iterator[bytes]:
         """All of them in the order of the texts' bytes, then of the numbers."""

@@ -14,15 +14,22 @@ from schemas.instants import Instant
 DIGEST_BYTES = 16
 
 
-def _tag(name: bytes) -> bytes:
-    return name.ljust(16, b"\0")
+def _begun(tag: bytes) -> blake2b:
+    return blake2b(digest_size=DIGEST_BYTES, person=tag.ljust(16, b"\0"))
 
 
-_COMMAND = _tag(b"wallet.command")
-_BODY = _tag(b"wallet.body")
-_CONFLICT = _tag(b"wallet.conflict")
-_FURTHER = _tag(b"wallet.further")
-_EXPIRY = _tag(b"wallet.expiry")
+def _digest(begun: blake2b, data: bytes) -> bytes:
+    # copying what is set up takes half the time of setting it up
+    digest = begun.copy()
+    digest.update(data)
+    return digest.digest()
+
+
+_COMMAND = _begun(b"wallet.command")
+_BODY = _begun(b"wallet.body")
+_CONFLICT = _begun(b"wallet.conflict")
+_FURTHER = _begun(b"wallet.further")
+_EXPIRY = _begun(b"wallet.expiry")
 
 
 def _encode_hook(value: object) -> int:
@@ -41,28 +48,24 @@ def _name(wallet_id: str, reference: str) -> bytes:
 
 def command_id(wallet_id: str, reference: str) -> bytes:
     """Names the outcome of the command with this reference in this wallet."""
-    return blake2b(_name(wallet_id, reference), digest_size=DIGEST_BYTES, person=_COMMAND).digest()
+    return _digest(_COMMAND, _name(wallet_id, reference))
 
 
 def body_digest(command: AnyCommand) -> bytes:
     """What a repeat is compared with: every field, keys sorted, defaults left out, times in us."""
-    return blake2b(_canonical.encode(command), digest_size=DIGEST_BYTES, person=_BODY).digest()
+    return _digest(_BODY, _canonical.encode(command))
 
 
 def conflict_id(command: bytes, body: bytes) -> bytes:
     """Names the refusal of a body that came under a taken reference or a foreign merchant."""
-    return blake2b(command + body, digest_size=DIGEST_BYTES, person=_CONFLICT).digest()
+    return _digest(_CONFLICT, command + body)
 
 
 def further_id(command: bytes, ordinal: int) -> bytes:
     """Names an entry that a command made besides its outcome."""
-    return blake2b(
-        b"%b%d" % (command, ordinal), digest_size=DIGEST_BYTES, person=_FURTHER
-    ).digest()
+    return _digest(_FURTHER, b"%b%d" % (command, ordinal))
 
 
 def expiry_id(wallet_id: str, lot: int, ordinal: int = 0) -> bytes:
     """Names the expiry of a lot."""
-    return blake2b(
-        _name(wallet_id, f"{lot}:{ordinal}"), digest_size=DIGEST_BYTES, person=_EXPIRY
-    ).digest()
+    return _digest(_EXPIRY, _name(wallet_id, f"{lot}:{ordinal}"))

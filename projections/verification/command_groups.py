@@ -1,6 +1,6 @@
 """Which entries belong to one command, and whether they stand as an append leaves them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ class CommandGroups:
     ) -> None:
         at = at or Grouping()
         self._findings = findings
+        self._tally = findings.tally("commands")
         self._shard = shard
         self._next_offset = next_offset
         self._open: Group = [decode_entry(entry) for entry in at.open]
@@ -38,17 +39,22 @@ class CommandGroups:
             open=[encode_entry(entry) for entry in self._open], last_offset=self._last_offset
         )
 
-    def entry(self, entry: Entry) -> Iterator[Group]:
-        """The groups that this entry completes."""
-        if self._open and not _belong_together(self._open[-1], entry):
-            self._report(
-                self._open[-1].position,
-                "the entry is not marked as the last of its command, and another follows",
-            )
-            yield self._take()
-        self._open.append(entry)
-        if entry.last:
-            yield self._take()
+    def page(self, entries: Iterable[Entry]) -> Iterator[Group]:
+        """The groups that these entries complete, each before the next entry is looked at."""
+        for entry in entries:
+            if self._open:
+                if not _belong_together(self._open[-1], entry):
+                    self._report(
+                        self._open[-1].position,
+                        "the entry is not marked as the last of its command, and another follows",
+                    )
+                    yield self._take()
+            elif entry.last:
+                yield self._complete([entry])
+                continue
+            self._open.append(entry)
+            if entry.last:
+                yield self._take()
 
     def finish(self) -> Iterator[Group]:
         """What is left when the shard ends, which should be nothing."""
@@ -60,14 +66,18 @@ class CommandGroups:
 
     def _take(self) -> Group:
         group, self._open = self._open, []
-        self._findings.checked("commands")
-        self._check_offset(group[-1])
+        return self._complete(group)
+
+    def _complete(self, group: Group) -> Group:
+        self._tally.checked += 1
+        offset = group[-1].offset
+        if offset is not None:
+            if not self._last_offset < offset < self._next_offset:
+                self._report_offset(group[-1], offset)
+            self._last_offset = max(offset, self._last_offset)
         return group
 
-    def _check_offset(self, entry: Entry) -> None:
-        offset = entry.offset
-        if offset is None:
-            return
+    def _report_offset(self, entry: Entry, offset: int) -> None:
         if offset <= self._last_offset:
             self._report(
                 entry.position,
@@ -79,7 +89,6 @@ class CommandGroups:
                 f"its command's offset is {offset}, and only those below {self._next_offset} "
                 "are decided",
             )
-        self._last_offset = max(offset, self._last_offset)
 
     def _report(self, position: int, message: str) -> None:
         self._findings.report("commands", message, shard=self._shard, position=position)

@@ -106,6 +106,10 @@ class Findings:
         self._tallies[check].looked = True
         self._tallies[check].checked += count
 
+    def tally(self, check: str) -> Tally:
+        """What the check has come to, for what is counted too often to look it up each time."""
+        return self._tallies[check]
+
     def note(self, check: str, text: str) -> None:
         """Something a reader of the proof should know, though nothing is wrong."""
         self._tallies[check].notes.append(text)

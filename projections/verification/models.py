@@ -6,8 +6,10 @@ from typing import Final
 from asyncpg import Connection
 from msgspec import Struct
 
+from engine.decider import evolve
 from projections.comparison import Comparing, Difference, ShardComparison, Source
 from projections.errors import ReplayFailedError
+from projections.expected import Evolve
 from projections.models import PROJECTIONS
 from projections.spool import Spool
 from projections.verification.findings import Findings
@@ -33,11 +35,18 @@ class ModelsCheck:
     `at` is what to go on from, with the same spool.
     """
 
-    def __init__(self, findings: Findings, shard: int, spool: Spool, at: ModelsAt) -> None:
+    def __init__(
+        self,
+        findings: Findings,
+        shard: int,
+        spool: Spool,
+        at: ModelsAt,
+        evolved: Evolve = evolve,
+    ) -> None:
         self.at = at
         self._findings = findings
         self._shard = shard
-        self._comparison = ShardComparison(shard, spool, at.comparing)
+        self._comparison = ShardComparison(shard, spool, at.comparing, evolved)
 
     @classmethod
     async def freeze(

@@ -4,16 +4,26 @@ Counted per currency at one instant, over every entry up to it. A lot that has r
 counts as expired, whether or not its entry stands yet.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from engine.wallet import Wallet
 from projections.verification.findings import Findings
 from schemas.entries import Entry
-from schemas.events import Credited, Debited, Expired, ToppedUp, WrittenOff
+from schemas.events import AnyEvent, Credited, Debited, Expired, ToppedUp, WrittenOff
 from schemas.money import format_amount
+
+_SUMS: Final[dict[type[AnyEvent], str]] = {
+    ToppedUp: "topped_up",
+    Credited: "credited",
+    Debited: "debited",
+    Expired: "expired",
+    WrittenOff: "written_off",
+}
+_MOVES_MONEY: Final = (ToppedUp, Credited, Debited, Expired, WrittenOff)
 
 
 class MoneyLine(Struct, kw_only=True):
@@ -53,24 +63,28 @@ class Ledger:
         self.at = at or Books()
         self._instant = instant
 
-    def entry(self, entry: Entry, wallets: Callable[[], Iterable[Wallet]]) -> None:
-        """Takes the next entry; `wallets` gives the states before it."""
+    def reach(self, entries: Sequence[Entry]) -> int:
+        """How many of the next entries come before the first one that is past the instant."""
+        instant = self._instant
+        if not self.at.closed:
+            for place, entry in enumerate(entries):
+                if entry.occurred_at > instant:
+                    return place
+        return len(entries)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Takes the next entries; what comes after the close does not count."""
         if self.at.closed:
             return
-        if entry.occurred_at > self._instant:
-            self.close(wallets())
-            return
-        event = entry.event
-        if isinstance(event, Debited):
-            self._line(event.currency).debited += event.amount
-        elif isinstance(event, ToppedUp):
-            self._line(event.currency).topped_up += event.amount
-        elif isinstance(event, Credited):
-            self._line(event.currency).credited += event.amount
-        elif isinstance(event, Expired):
-            self._line(event.currency).expired += event.amount
-        elif isinstance(event, WrittenOff):
-            self._line(event.currency).written_off += event.amount
+        moved: dict[tuple[str, str], int] = {}
+        for entry in entries:
+            event = entry.event
+            if isinstance(event, _MOVES_MONEY):
+                place = _SUMS[type(event)], event.currency
+                moved[place] = moved.get(place, 0) + event.amount
+        for (name, currency), amount in moved.items():
+            line = self._line(currency)
+            setattr(line, name, getattr(line, name) + amount)
 
     def close(self, wallets: Iterable[Wallet]) -> list[MoneyLine]:
         """Counts the balances, unless the instant has come before; gives the books."""

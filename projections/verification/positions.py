@@ -18,10 +18,13 @@ class PositionCheck:
 
     def page(self, rows: Sequence[Record]) -> None:
         self._findings.checked("positions", len(rows))
-        for row in rows:
-            if row["position"] != self.next:
-                self._missing(self.next, row["position"])
-            self.next = row["position"] + 1
+        positions = [row["position"] for row in rows]
+        if positions != list(range(self.next, self.next + len(rows))):
+            for position in positions:
+                if position != self.next:
+                    self._missing(self.next, position)
+                self.next = position + 1
+        self.next = positions[-1] + 1
 
     def finish(self) -> None:
         """Is the end where the shard's row says, and nothing before the beginning?"""

@@ -35,12 +35,13 @@ class SetAsideCheck:
 
     async def page(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Is an entry's record also set aside?"""
-        positions = {entry.offset: entry.position for entry in entries if entry.offset is not None}
-        if not positions:
+        offsets = [entry.offset for entry in entries if entry.offset is not None]
+        if not offsets:
             return
-        rows = await connection.fetch(
-            QUERIES["aside"], self._shard, min(positions), max(positions)
-        )
+        rows = await connection.fetch(QUERIES["aside"], self._shard, min(offsets), max(offsets))
+        if not rows:
+            return
+        positions = {entry.offset: entry.position for entry in entries}
         for row in rows:
             offset = row["record_offset"]
             if offset in positions:

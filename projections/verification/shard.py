@@ -4,7 +4,7 @@ What the checks remember of wallets is in a spool, and how far they have come is
 so often, so the pass needs the same memory at any size and can be taken up where it ended.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +19,7 @@ from projections.spool import Spool
 from projections.verification.columns import ColumnCheck
 from projections.verification.command_groups import CommandGroups, Grouping
 from projections.verification.errors import VerificationError
+from projections.verification.evolving import OnceEvolved
 from projections.verification.findings import Findings, Tallies
 from projections.verification.frozen import FrozenShard, FrozenTables, freeze
 from projections.verification.history import HistoryCheck, Original
@@ -110,9 +111,10 @@ class ShardVerification:
         self._tree = TreeCheck(findings, at.frozen, self._signed.sizes, at.tree)
         self._set_aside = SetAsideCheck(findings, at.frozen)
         self._groups = CommandGroups(findings, shard, at.frozen.next_offset, at.groups)
-        self._history = HistoryCheck(findings, shard, spool, at.last_at)
+        self._evolved = OnceEvolved()
+        self._history = HistoryCheck(findings, shard, spool, at.last_at, self._evolved)
         self._ledger = Ledger(instant, at.books)
-        self._models = ModelsCheck(findings, shard, spool, at.models)
+        self._models = ModelsCheck(findings, shard, spool, at.models, self._evolved)
 
     @classmethod
     async def start(
@@ -198,20 +200,23 @@ class ShardVerification:
         entries = self._readable(rows)
         await self._set_aside.page(connection, entries)
         originals = await self._originals(connection, entries)
-        for entry in entries:
-            self._ledger.entry(entry, self._history.wallets)
-            for group in self._groups.entry(entry):
-                self._history.group(group, originals)
+        passed = self._ledger.reach(entries)
+        self._follow(entries[:passed], originals)
+        if passed < len(entries):
+            self._ledger.close(self._history.wallets())
+            self._follow(entries[passed:], originals)
         await self._models.page(connection, entries)
+        self._evolved.forget()
+
+    def _follow(self, entries: Sequence[Entry], originals: Mapping[bytes, Original]) -> None:
+        self._ledger.take(entries)
+        for group in self._groups.page(entries):
+            self._history.group(group, originals)
 
     def _readable(self, rows: list[Record]) -> list[Entry]:
-        entries = []
-        for row in rows:
-            entry = self._columns.entry(row)
-            if entry is None:
-                self._history.lose(row["wallet_id"])
-            else:
-                entries.append(entry)
+        entries, unreadable = self._columns.page(rows)
+        for wallet_id in unreadable:
+            self._history.lose(wallet_id)
         return entries
 
     async def _originals(

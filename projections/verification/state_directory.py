@@ -16,7 +16,7 @@ from projections.verification.errors import VerificationError
 from projections.verification.signed import SignedShard
 
 _RUN: Final = "run.json"
-_REVISION: Final = 1
+_REVISION: Final = 2
 """To be raised when what a shard's file holds changes its shape."""
 
 _DATABASE: Final = """

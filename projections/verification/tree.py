@@ -112,10 +112,33 @@ class TreeCheck:
         """Compares a page of the log with the tiles of its range."""
         hashes = leaf_hashes([row["data"] for row in rows])
         self._extend(hashes)
-        first, last = rows[0]["position"], rows[-1]["position"]
+        positions = [row["position"] for row in rows]
+        first, last = positions[0], positions[-1]
         tiles = await self._leaf_tiles(connection, first, last)
-        for row, leaf in zip(rows, hashes, strict=True):
-            position = row["position"]
+        if not self._follows(positions) or not self._tiled_alike(tiles, first, hashes):
+            self._look_closer(tiles, positions, hashes)
+        self._at.awaited = last + 1
+        if self._tiled is not None and last >= self._at.tiled_size:
+            pairs = zip(positions, hashes, strict=True)
+            self._tiled.extend(leaf for at, leaf in pairs if at >= self._at.tiled_size)
+
+    def _follows(self, positions: list[int]) -> bool:
+        return positions == list(range(self._at.awaited, self._at.awaited + len(positions)))
+
+    def _tiled_alike(self, tiles: Mapping[int, bytes], first: int, hashes: list[bytes]) -> bool:
+        """Of positions without a gap: do the tiles, as far as they reach, have the same hashes?"""
+        reached = hashes[: max(0, self._at.tiled_size - first)]
+        index, place = divmod(first, TILE_WIDTH)
+        wanted = range(index, index + -(-(place + len(reached)) // TILE_WIDTH))
+        stored = b"".join(tiles.get(each, b"") for each in wanted)
+        start = place * HASH_BYTES
+        return b"".join(reached) == stored[start : start + len(reached) * HASH_BYTES]
+
+    def _look_closer(
+        self, tiles: Mapping[int, bytes], positions: list[int], hashes: list[bytes]
+    ) -> None:
+        """Which is the first gap, and which the first hash that the tiles have otherwise?"""
+        for position, leaf in zip(positions, hashes, strict=True):
             if position != self._at.awaited and self._at.first_gap is None:
                 self._at.first_gap = min(position, self._at.awaited)
             self._at.awaited = position + 1
@@ -124,11 +147,6 @@ class TreeCheck:
                 stored = tiles.get(index, b"")[place * HASH_BYTES : (place + 1) * HASH_BYTES]
                 if stored != leaf:
                     self._at.first_differing = position
-        if self._tiled is not None and last >= self._at.tiled_size:
-            pairs = zip(rows, hashes, strict=True)
-            self._tiled.extend(
-                leaf for row, leaf in pairs if row["position"] >= self._at.tiled_size
-            )
 
     def _extend(self, hashes: list[bytes]) -> None:
         size, done = self._log.size, 0

@@ -5,6 +5,7 @@ each time it is done with one. It answers in lines, and is gone as soon as its i
 """
 
 import asyncio
+import gc
 import os
 import sys
 import traceback
@@ -25,11 +26,17 @@ from projections.verification.shard_job import ShardJob
 from projections.verification.task import Answer, Done, Failed, Task, Told
 from projections.verification.topics import Topics, reaching_topics
 
+_YOUNG_OBJECTS_MAX: Final = 50_000
+"""Some pages of entries: nearly all of them are gone by themselves with their page."""
+
 _LINE_BYTES_MAX: Final = 1 << 26
 
 
 def main() -> None:
     """Entry point of the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS_MAX)
     try:
         asyncio.run(_work())
     except BrokenPipeError:

@@ -321,7 +321,7 @@ SAFEGUARDS: Final[dict[str, Safeguard]] = {
     "due_rows": Safeguard(
         "rows of what is due, with the entries",
         20,
-        _replacing(ShardLog, "_arguments", _without_due),
+        _replacing(ShardLog, "_arguments_of_more", _without_due),
     ),
     "frontier_copied": Safeguard(
         "a refused batch leaves the tree as it was",

@@ -175,9 +175,12 @@ def test_an_unknown_query_is_not_taken_for_trouble() -> None:
         ("SET next_offset = $5", "SET next_offset = $5 + 1"),
     ],
 )
-def test_a_changed_statement_is_not_taken_for_the_old_one(there: str, instead: str) -> None:
-    changed = engine_log._QUERIES["append"].replace(there, instead, 1)
-    assert changed != engine_log._QUERIES["append"]
+@pytest.mark.parametrize("more", [False, True])
+def test_a_changed_statement_is_not_taken_for_the_old_one(
+    there: str, instead: str, more: bool
+) -> None:
+    changed = engine_log.append_query(more=more).replace(there, instead, 1)
+    assert changed != engine_log.append_query(more=more)
 
     async def work(database: SimulatedDatabase) -> None:
         connection = await database.connect()

@@ -31,7 +31,8 @@ def test_no_more_is_at_hand_than_weighs_so_much():
         spooled = spool.map("texts", WEIGHED, weight_max=100)
         for number in range(1_000):
             spooled[f"k{number}"] = "x" * (number % 40)
-            assert sum(len(spooled.get(key)) for key in list(spooled._at_hand)) <= 100
+            at_hand = [*spooled._recent, *spooled._older]
+            assert sum(len(spooled.get(key)) for key in at_hand) <= 100
             assert spooled.at_hand <= 101
         assert [len(spooled.get(f"k{number}")) for number in range(1_000)] == [
             number % 40 for number in range(1_000)
@@ -58,6 +59,13 @@ def test_keys_are_in_the_order_of_their_bytes():
         assert [value.decode() for value in rows.values()] == [
             f"{key}{number}" for key in order for number in (9, 10)
         ]
+
+
+def test_rows_tell_the_numbers_of_a_text():
+    with Spool() as spool:
+        rows = spool.rows("rows")
+        rows.put([("a", 3, b""), ("a", 1, b""), ("b", 2, b"")])
+        assert [rows.numbers(text) for text in "abc"] == [(1, 3), (2,), ()]
 
 
 def test_what_was_committed_is_found_again_and_nothing_else(tmp_path):

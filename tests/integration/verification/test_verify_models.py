@@ -9,6 +9,10 @@ EDITS = {
     "a status": ("wallets", "UPDATE wallets_1 SET status = 'frozen' WHERE wallet_id = $1"),
     "an owner": ("wallets", "UPDATE wallets_1 SET merchant_id = 'mch_x' WHERE wallet_id = $1"),
     "metadata": ("wallets", "UPDATE wallets_1 SET metadata = '{}' WHERE wallet_id = $1"),
+    "metadata that is no object": (
+        "wallets",
+        "UPDATE wallets_1 SET metadata = '5' WHERE wallet_id = $1",
+    ),
     "a wallet gone": ("wallets", "DELETE FROM wallets_1 WHERE wallet_id = $1"),
     "a wallet more": (
         "wallets",
@@ -29,10 +33,21 @@ AT_POSITION = {
         "transactions",
         "UPDATE transactions_1 SET description = 'x' WHERE position = $1",
     ),
+    "metadata of a transaction": (
+        "transactions",
+        """UPDATE transactions_1 SET metadata = '{"units": true}' WHERE position = $1""",
+    ),
     "a transaction gone": ("transactions", "DELETE FROM transactions_1 WHERE position = $1"),
     "an account": (
         "postings",
         "UPDATE postings_1 SET account = 'wallet:wal_s0n5' WHERE position = $1 AND line = 0",
+    ),
+    "a line more": (
+        "postings",
+        """
+        INSERT INTO postings_1 SELECT shard, position, 2, account, currency, 0
+          FROM postings_1 WHERE position = $1 AND line = 0
+        """,
     ),
 }
 

@@ -79,7 +79,7 @@ def append(transaction: Transaction, conditions: Sequence[Condition], *arguments
         arguments[:10]
     )
     # before anything is looked at
-    _check_text(arguments[11], arguments[14], arguments[17], *arguments[21:23])
+    _check_text(arguments[11], arguments[14], *arguments[17:18], *arguments[21:23])
     row = transaction.shard(shard)
     if row is None:
         return [_count((0,))]
@@ -87,10 +87,11 @@ def append(transaction: Transaction, conditions: Sequence[Condition], *arguments
     if not all(condition(row, arguments, clock) for condition in conditions):
         return [_count((0,))]
     transaction.lock(("shards", shard))
-    # in the order that the server has been seen to do it, which tells what is refused first
-    _append_forwards(transaction, shard, *arguments[25:28])
-    _append_dead_letters(transaction, shard, now, *arguments[20:25])
-    _change_due(transaction, shard, *arguments[16:20])
+    if more := arguments[16:]:
+        # in the order that the server has been seen to do it, which tells what is refused first
+        _append_forwards(transaction, shard, *more[9:])
+        _append_dead_letters(transaction, shard, now, *more[4:9])
+        _change_due(transaction, shard, *more[:4])
     _append_entries(transaction, shard, from_position, now, *arguments[11:16])
     transaction.set_shard(
         replace(

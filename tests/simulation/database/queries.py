@@ -70,6 +70,13 @@ _FILES: Final = {
 }
 
 
+def _statements(name: str, text: str) -> list[str]:
+    """What is sent for a named query."""
+    if name == "append":
+        return [engine.log.append_query(more=more) for more in (False, True)]
+    return [text]
+
+
 def _load() -> tuple[dict[str, Known], list[_CompareAndSet]]:
     known = {text: _plain(name, run) for text, (name, run) in fillings().items()}
     guarded = []
@@ -80,11 +87,12 @@ def _load() -> tuple[dict[str, Known], list[_CompareAndSet]]:
             if key is None:
                 known[texts[name]] = _plain(name, run)
                 continue
-            split = split_conditions(texts[name])
-            if split is None:
-                raise UnknownQueryError(f"{path.name}: {name} has no conditions to be read")
-            known[texts[name]] = _guarded(name, run, split.conditions, key)
-            guarded.append(_CompareAndSet(name, split, key, run))
+            for text in _statements(name, texts[name]):
+                split = split_conditions(text)
+                if split is None:
+                    raise UnknownQueryError(f"{path.name}: {name} has no conditions to be read")
+                known[text] = _guarded(name, run, split.conditions, key)
+                guarded.append(_CompareAndSet(name, split, key, run))
     return known, guarded
 
 
