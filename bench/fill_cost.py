@@ -1,7 +1,7 @@
-"""Measure where the processor time of filling the read models goes, statement by statement.
+"""Measure the processor time of filling the read models: each by itself, and all together.
 
 What the session's process in PostgreSQL has worked is counted, not the clock on the wall, so that
-what else the machine does matters little. Beside each model stands the COPY of the same rows.
+what else the machine does matters little. Beside it stands the COPY of the same rows.
 
 python -m bench.fill_cost [--range N] [--scale S] [--json FILE]
 """
@@ -9,6 +9,7 @@ python -m bench.fill_cost [--range N] [--scale S] [--json FILE]
 import argparse
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from io import BytesIO
 
 import asyncpg
@@ -18,7 +19,7 @@ from bench.filled_log import filled_log
 from bench.report import run_report
 from bench.session import Bench
 from engine.replay import shard_sizes
-from projections.models import PROJECTIONS, Projection
+from projections.models import PROJECTIONS, Generation, filling
 from projections.projector import RANGE_ENTRIES_MAX
 from projections.session import connected
 
@@ -26,7 +27,7 @@ _GENERATION = 1_000
 """Far from those that readers have."""
 
 Costs = dict[str, float]
-"""Microseconds of processor time an entry, by statement."""
+"""Microseconds of processor time an entry, by what was done."""
 
 
 class _Session:
@@ -52,50 +53,67 @@ class _Session:
         return float(times.user + times.system)
 
 
-async def measure(session: _Session, model: Projection, range_entries: int) -> Costs:
-    """A generation that nobody sees is filled as the projector does it, and copied."""
-    connection, table = session.connection, model.table(_GENERATION)
+async def measure(session: _Session, models: Sequence[Generation], range_entries: int) -> Costs:
+    """Generations that nobody sees are filled as the projector does it, and copied."""
+    connection = session.connection
     session.seconds.clear()
-    names = [name for name in model.queries if name.startswith("apply")]
     sizes = await shard_sizes(connection)
-    await connection.execute(model.create_table(_GENERATION))
+    await _create(connection, models)
     for shard, size in sizes.items():
         for start in range(0, size, range_entries):
+            stop = min(size, start + range_entries)
             async with connection.transaction():
-                for name, statement in zip(names, model.apply(_GENERATION), strict=True):
-                    stop = min(size, start + range_entries)
-                    await session.execute(name, statement, shard, start, stop)
-    indexes = model.create_indexes(_GENERATION)
-    if indexes:
-        await session.execute("indexes", indexes)
-    rows = BytesIO()
-    await connection.copy_from_table(table, output=rows, format="binary")
-    await connection.execute(f"DROP TABLE {table}")
-    await connection.execute(model.create_table(_GENERATION))
-    await session.copy("COPY", table, rows.getvalue())
-    if indexes:
-        await session.execute("COPY", indexes)
-    await connection.execute(f"DROP TABLE {table}")
+                for statement in filling(models):
+                    await session.execute("fill", statement, shard, start, stop)
+    await _index(session, "fill", models)
+    rows = [await _copy_out(connection, model) for model in models]
+    await _drop(connection, models)
+    await _create(connection, models)
+    for (projection, generation), copied in zip(models, rows, strict=True):
+        await session.copy("COPY", projection.table(generation), copied)
+    await _index(session, "COPY", models)
+    await _drop(connection, models)
     return {name: 1e6 * spent / sum(sizes.values()) for name, spent in session.seconds.items()}
 
 
+async def _create(connection: asyncpg.Connection, models: Sequence[Generation]) -> None:
+    for projection, generation in models:
+        await connection.execute(projection.create_table(generation))
+
+
+async def _index(session: _Session, name: str, models: Sequence[Generation]) -> None:
+    for projection, generation in models:
+        if indexes := projection.create_indexes(generation):
+            await session.execute(name, indexes)
+
+
+async def _copy_out(connection: asyncpg.Connection, model: Generation) -> bytes:
+    rows = BytesIO()
+    table = model.projection.table(model.number)
+    await connection.copy_from_table(table, output=rows, format="binary")
+    return rows.getvalue()
+
+
+async def _drop(connection: asyncpg.Connection, models: Sequence[Generation]) -> None:
+    for projection, generation in models:
+        await connection.execute(f"DROP TABLE {projection.table(generation)}")
+
+
 async def main(bench: Bench, options: argparse.Namespace) -> dict[str, Costs]:
-    """Prints a line for each statement of each model."""
+    """Prints a line for each model, and one for all of them filled together."""
     site = await bench.prepared(filled_log)
     url = site.settings.database_url
+    models = [Generation(projection, _GENERATION) for projection in PROJECTIONS.values()]
     costs = {}
     async with connected(url, "bench", timeout_ms=None) as connection:
         pid = await connection.fetchval("SELECT pg_backend_pid()")
         session = _Session(connection, psutil.Process(pid))
-        for model in PROJECTIONS.values():
-            costs[model.name] = await measure(session, model, options.range)
-    print("\n| model | statement | us an entry |\n|---|---|--:|")
-    for name, by_statement in costs.items():
-        for statement, cost in by_statement.items():
-            print(f"| {name} | {statement} | {cost:.1f} |")
-    copied = sum(each["COPY"] for each in costs.values())
-    filled = sum(sum(each.values()) for each in costs.values()) - copied
-    print(f"| all | filled | {filled:.1f} |\n| all | COPY | {copied:.1f} |")
+        for model in models:
+            costs[model.projection.name] = await measure(session, [model], options.range)
+        costs["all together"] = await measure(session, models, options.range)
+    print("\n| model | filled, us an entry | COPY, us an entry |\n|---|--:|--:|")
+    for name, cost in costs.items():
+        print(f"| {name} | {cost['fill']:.1f} | {cost['COPY']:.1f} |")
     return costs
 
 

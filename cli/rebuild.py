@@ -12,48 +12,51 @@ from cli.output import bars, print_json, say
 from engine.settings import Settings, load_settings
 from projections.models import PROJECTIONS
 from projections.rebuild import RebuildProgress, RebuildReport
-from projections.rebuild import rebuild as rebuild_model
+from projections.rebuild import rebuild as rebuild_models
 
-NameArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="NAME", help=f"One of {', '.join(PROJECTIONS)}; all if not given."),
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help=f"Of {', '.join(PROJECTIONS)}; all if none is given."),
 ]
 
 
-def rebuild(name: NameArgument = None, json: JsonOption = False) -> None:
-    """Fill a read model afresh from the log, compare it with a replay, and switch to it.
+def rebuild(names: NamesArgument = None, json: JsonOption = False) -> None:
+    """Fill read models afresh from the log, compare them with a replay, and switch to them.
 
-    Everything may be running: readers see the old one until the new one is
-    complete and right, and then the new one. If it isn't, or anything fails, the
-    old one stays.
+    Everything may be running: readers see the old ones until the new ones are
+    complete and right, and then the new ones. If any isn't, or anything fails,
+    the old ones stay. Several are filled from one reading of the log, and
+    switched one after the other.
 
     For example:
       wallet rebuild
+      wallet rebuild wallets lots
       wallet rebuild wallets --json
     """
-    asyncio.run(_rebuild(load_settings(), [name] if name else list(PROJECTIONS), json))
+    asyncio.run(_rebuild(load_settings(), names or list(PROJECTIONS), json))
 
 
 async def _rebuild(settings: Settings, names: list[str], json: bool) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    for name in names:
-        with bars(*columns) as progress:
-            shown = _Shown(progress, progress.add_task(name), name)
-            with reaching_database(settings):
-                report = await rebuild_model(settings.database_url, name, shown.update)
+    with bars(*columns) as progress:
+        told = ", ".join(names)
+        shown = _Shown(progress, progress.add_task(told), told)
+        with reaching_database(settings):
+            reports = await rebuild_models(settings.database_url, names, shown.update)
+    for report in reports:
         _print(report, json=json)
 
 
 class _Shown:
-    def __init__(self, progress: Progress, task: TaskID, name: str) -> None:
+    def __init__(self, progress: Progress, task: TaskID, names: str) -> None:
         self._progress = progress
         self._task = task
-        self._name = name
+        self._names = names
 
     def update(self, now: RebuildProgress) -> None:
         self._progress.update(
             self._task,
-            description=f"{self._name}: {now.stage.replace('_', ' ')}",
+            description=f"{self._names}: {now.stage.replace('_', ' ')}",
             completed=now.done,
             total=now.total or None,
         )

@@ -1,5 +1,6 @@
 """Generations: which there are of a read model, which one readers see, and making new ones."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,20 +32,30 @@ def find_projection(name: str) -> Projection:
 
 async def find_live(connection: asyncpg.Connection, projection: Projection) -> Live:
     """Raises NotInstalledError if there is none."""
+    return (await find_all_live(connection, [projection]))[projection.name]
+
+
+async def find_all_live(
+    connection: asyncpg.Connection, projections: Iterable[Projection]
+) -> dict[str, Live]:
+    """By the models' names. Raises NotInstalledError if there is none of one."""
+    names = [projection.name for projection in projections]
     try:
-        row = await connection.fetchrow(_QUERIES["live"], projection.name)
+        rows = await connection.fetch(_QUERIES["live"], names)
     except asyncpg.UndefinedTableError:
-        row = None
-    if row is None:
-        raise NotInstalledError(
-            f"The database has no read model {projection.name}; run `wallet migrate`."
-        )
-    return Live(row["generation"], row["version"])
+        rows = []
+    found = {row["name"]: Live(row["generation"], row["version"]) for row in rows}
+    for name in names:
+        if name not in found:
+            raise NotInstalledError(
+                f"The database has no read model {name}; run `wallet migrate`."
+            )
+    return found
 
 
 async def is_installed(connection: asyncpg.Connection, projection: Projection) -> bool:
     """Whether readers see any generation of it."""
-    return await connection.fetchrow(_QUERIES["live"], projection.name) is not None
+    return bool(await connection.fetch(_QUERIES["live"], [projection.name]))
 
 
 async def create_generation(connection: asyncpg.Connection, projection: Projection) -> int:

@@ -1,13 +1,14 @@
 """`wallet projector`: keeps the live read models up with the log, as many processes as wanted.
 
-One task and one connection per model; what breaks one connection ends all of them, and they are
-made anew until the database is back.
+One task fills all models, two shards at a time, on a connection each. What breaks one connection ends
+all of them, and they are made anew until the database is back.
 """
 
 import asyncio
 import logging
 import signal
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 import uvloop
@@ -57,26 +58,23 @@ async def keep_up(settings: Settings, stop: asyncio.Event, observer: Observer = 
 async def _work(
     settings: Settings, stop: asyncio.Event, outage: "_Outage", observer: Observer
 ) -> None:
-    followers = [Follower(projection, stop, observer) for projection in PROJECTIONS.values()]
+    follower = Follower(PROJECTIONS.values(), stop, observer)
+    signals = Signals(follower.hurry)
+    connect = partial(connected, settings.database_url, timeout_ms=settings.database_timeout_ms)
+    # rows and checkpoint are lost together, and taken in again; the engine needs the disk more
+    fill = partial(connect, "wallet-projector", waits_for_disk=False)
 
-    def hurry() -> None:
-        for follower in followers:
-            follower.hurry()
-
-    signals = Signals(hurry)
-    url, timeout_ms = settings.database_url, settings.database_timeout_ms
-
-    async def signal_on_connection() -> None:
-        async with connected(url, "wallet-projector signals", timeout_ms=timeout_ms) as connection:
+    async def tell_and_hear() -> None:
+        async with connect("wallet-projector signals") as connection:
             await signals.run(connection, stop)
 
-    async def follow(follower: Follower) -> None:
-        name = f"wallet-projector {follower.projection.name}"
-        # rows and checkpoint are lost together, and taken in again; the engine needs the disk more
-        async with connected(url, name, timeout_ms=timeout_ms, waits_for_disk=False) as connection:
-            await follower.run(connection, on_looked=outage.is_over, on_moved=signals.model_moved)
+    async def follow() -> None:
+        async with fill() as one, fill() as another:
+            await follower.run(
+                (one, another), on_looked=outage.is_over, on_moved=signals.model_moved
+            )
 
-    await _until_first_error([signal_on_connection(), *map(follow, followers)])
+    await _until_first_error([tell_and_hear(), follow()])
 
 
 async def _until_first_error(works: Sequence[Coroutine[Any, Any, None]]) -> None:

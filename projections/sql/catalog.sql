@@ -1,6 +1,6 @@
 -- name: live
--- The generation that readers see.
-SELECT generation, version FROM projections WHERE name = $1 AND live
+-- The generations that readers see of some models.
+SELECT name, generation, version FROM projections WHERE name = ANY ($1) AND live
 
 -- name: not_live
 -- What unfinished rebuilds left.

@@ -16,28 +16,23 @@ CREATE OR REPLACE VIEW postings AS
     SELECT shard, position, line, account, currency, amount FROM postings_{generation}
 
 -- name: apply
--- The lines of a range: the wallet's, then its merchant's. $1 shard, entries [$2, $3). OFFSET 0
--- keeps the planner from reading the JSON anew for each column.
+-- The lines of a range: the wallet's, then its merchant's. OFFSET 0 keeps the planner from working
+-- out an amount for each use of it.
 INSERT INTO postings_{generation} (shard, position, line, account, currency, amount)
-SELECT moved.shard, moved.position, posting.line, posting.account, moved.currency, posting.amount
-  FROM (SELECT shard, position, wallet_id, entry #>> '{event,currency}' AS currency,
-               CASE WHEN type IN ('credited', 'topped_up') THEN 1 ELSE -1 END
-                   * (entry #>> '{event,amount}')::bigint AS amount,
-               CASE type
-                   WHEN 'topped_up' THEN 'topups:'
-                   WHEN 'credited' THEN 'credits:'
-                   WHEN 'debited' THEN 'usage:'
-                   WHEN 'expired' THEN 'expired:'
-                   WHEN 'written_off' THEN 'written_off:'
-               END || (entry ->> 'merchant_id') || ':' || (entry ->> 'environment')
-                   AS counterpart
-          FROM (SELECT *, convert_from(data, 'UTF8')::jsonb AS entry
-                  FROM log
-                 WHERE shard = $1 AND position >= $2 AND position < $3
-                   AND type IN ('debited', 'credited', 'topped_up', 'expired', 'written_off')
-                OFFSET 0) AS entries
-        OFFSET 0) AS moved
- CROSS JOIN LATERAL (
-       VALUES (0, 'wallet:' || moved.wallet_id, moved.amount),
-              (1, moved.counterpart, -moved.amount)
-       ) AS posting (line, account, amount)
+SELECT shard, position, line,
+       CASE WHEN line = 0 THEN 'wallet:' || wallet_id
+            ELSE CASE type
+                     WHEN 'topped_up' THEN 'topups:'
+                     WHEN 'credited' THEN 'credits:'
+                     WHEN 'debited' THEN 'usage:'
+                     WHEN 'expired' THEN 'expired:'
+                     WHEN 'written_off' THEN 'written_off:'
+                 END || merchant_id || ':' || environment
+       END,
+       currency,
+       CASE WHEN (line = 0) = (type IN ('credited', 'topped_up')) THEN amount ELSE -amount END
+  FROM (SELECT *, unnest('{0,1}'::integer[]) AS line
+          FROM (SELECT shard, position, wallet_id, type, merchant_id, environment, currency, amount
+                  FROM entries
+                 WHERE type IN ('debited', 'credited', 'topped_up', 'expired', 'written_off')
+                OFFSET 0) AS moved) AS lines

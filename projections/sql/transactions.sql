@@ -35,12 +35,11 @@ CREATE OR REPLACE VIEW transactions AS
       FROM transactions_{generation}
 
 -- name: apply
--- The transactions of a range. $1 shard, entries [$2, $3). OFFSET 0 keeps the planner from
--- reading the JSON anew for each column.
+-- The transactions of a range.
 INSERT INTO transactions_{generation} (
        shard, position, wallet_id, merchant_id, environment, command_id, type, amount, currency,
        balance_before, balance_after, reference, description, metadata, created_at, expires_at)
-SELECT shard, position, wallet_id, entry ->> 'merchant_id', entry ->> 'environment', command_id,
+SELECT shard, position, wallet_id, merchant_id, environment, command_id,
        CASE type
            WHEN 'topped_up' THEN 'topup'
            WHEN 'debited' THEN 'debit'
@@ -48,14 +47,7 @@ SELECT shard, position, wallet_id, entry ->> 'merchant_id', entry ->> 'environme
            WHEN 'expired' THEN 'expiry'
            WHEN 'written_off' THEN 'write_off'
        END,
-       (event ->> 'amount')::bigint, event ->> 'currency',
-       (event ->> 'balance_before')::bigint, (event ->> 'balance_after')::bigint,
-       event ->> 'reference', coalesce(event ->> 'description', ''),
-       coalesce(event -> 'metadata', '{}'), occurred_at, (event ->> 'expires_at')::timestamptz
-  FROM (SELECT *, entry -> 'event' AS event
-          FROM (SELECT *, convert_from(data, 'UTF8')::jsonb AS entry
-                  FROM log
-                 WHERE shard = $1 AND position >= $2 AND position < $3
-                   AND type IN ('debited', 'credited', 'topped_up', 'expired', 'written_off')
-                OFFSET 0) AS entries
-        OFFSET 0) AS events
+       amount, currency, balance_before, balance_after, reference, coalesce(description, ''),
+       coalesce(metadata, '{}'), occurred_at, expires_at
+  FROM entries
+ WHERE type IN ('debited', 'credited', 'topped_up', 'expired', 'written_off')

@@ -41,35 +41,28 @@ SELECT l.wallet_id, l.shard, e.merchant_id, e.environment, e.customer_id, e.curr
        AS e (merchant_id text, environment text, customer_id text, currency text, metadata jsonb)
  WHERE l.shard = $1 AND l.position >= $2 AND l.position < $3 AND l.type = 'wallet_created'
 
--- name: apply_changed
--- What the last entries of each wallet in a range leave: only those are read as JSON.
-WITH seen AS (
-    SELECT wallet_id, max(version) AS version, max(occurred_at) AS updated_at,
-           max(position) FILTER (
-               WHERE type IN ('debited', 'credited', 'topped_up', 'expired', 'written_off')
-           ) AS money_position,
-           max(position) FILTER (WHERE type IN ('frozen', 'unfrozen', 'closed'))
-               AS status_position
-      FROM log
-     WHERE shard = $1 AND position >= $2 AND position < $3 AND version IS NOT NULL
-     GROUP BY wallet_id
-), last AS (
-    SELECT seen.wallet_id, seen.version, seen.updated_at, status.type AS status,
-           (convert_from(money.data, 'UTF8')::jsonb #>> '{event,balance_after}')::bigint
-               AS balance
-      FROM seen
-      LEFT JOIN log AS money ON money.shard = $1 AND money.position = seen.money_position
-      LEFT JOIN log AS status ON status.shard = $1 AND status.position = seen.status_position
-)
+-- name: apply
+-- What the last entries of each wallet in a range leave. The arrays begin with the position, so that
+-- the greatest is the last.
 UPDATE wallets_{generation} AS w
    SET version = last.version,
        updated_at = last.updated_at,
-       balance = coalesce(last.balance, w.balance),
-       status = CASE last.status
-                    WHEN 'frozen' THEN 'frozen'
-                    WHEN 'unfrozen' THEN 'active'
-                    WHEN 'closed' THEN 'closed'
+       balance = coalesce(last.money[2], w.balance),
+       status = CASE last.status[2]
+                    WHEN 0 THEN 'active'
+                    WHEN 1 THEN 'frozen'
+                    WHEN 2 THEN 'closed'
                     ELSE w.status
                 END
-  FROM last
+  FROM (SELECT wallet_id, max(version) AS version, max(occurred_at) AS updated_at,
+               max(ARRAY[position, balance_after]) FILTER (WHERE balance_after IS NOT NULL)
+                   AS money,
+               max(ARRAY[position, CASE type
+                                       WHEN 'unfrozen' THEN 0
+                                       WHEN 'frozen' THEN 1
+                                       WHEN 'closed' THEN 2
+                                   END])
+                   FILTER (WHERE type IN ('unfrozen', 'frozen', 'closed')) AS status
+          FROM entries
+         GROUP BY wallet_id) AS last
  WHERE w.wallet_id = last.wallet_id AND w.version < last.version

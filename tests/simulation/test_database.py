@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from engine import log as engine_log
-from projections.models import PROJECTIONS
+from projections.models import PROJECTIONS, Generation
 from projections.projector import read_behind, take_in
 from tests.conformance.log.writing import Writer
 from tests.simulation.database import NoTrouble, SimulatedDatabase
@@ -127,9 +127,9 @@ def test_a_crash_takes_back_what_did_not_wait_for_the_disk(name: str) -> None:
         hasty: Any = await database.connect(server_settings={"synchronous_commit": "off"})
         model, before = database.models[name], {}
         for wait_s in (1, 0.1):
-            [entries, *_] = await read_behind(hasty, PROJECTIONS[name], 1, 30)
+            [entries, *_] = await read_behind(hasty, [Generation(PROJECTIONS[name], 1)], 30)
             before = dict(model.rows)
-            assert await take_in(hasty, PROJECTIONS[name], 1, entries)
+            assert await take_in(hasty, entries)
             assert dict(model.rows) != before
             await asyncio.sleep(wait_s)
         database.crash()
@@ -147,8 +147,8 @@ def test_what_is_flushed_stays() -> None:
         database.tables[0].add(map(StoredRow.of, history.entries))
         database.shards[0].position = len(history.entries)
         hasty: Any = await database.connect(server_settings={"synchronous_commit": "off"})
-        [entries] = await read_behind(hasty, PROJECTIONS["lots"], 1)
-        assert await take_in(hasty, PROJECTIONS["lots"], 1, entries)
+        [entries] = await read_behind(hasty, [Generation(PROJECTIONS["lots"], 1)])
+        assert await take_in(hasty, entries)
         # it waits for the disk, and with it whatever came before
         await engine_log.ShardLog(1, *[await database.connect() for _ in range(3)]).claim("a")
         database.crash()

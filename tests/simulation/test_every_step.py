@@ -73,7 +73,7 @@ def test_there_is_a_step_between_any_two_statements_of_the_projector() -> None:
     assert all(before < after for (before, _), (after, _) in pairwise(statements))
     assert {name for _, name in statements} >= {
         *("live", "behind", "add_checkpoint", "begin", "advance", "commit"),
-        *("apply", "apply_created", "apply_changed", "notify"),
+        *("apply", "apply_created", "notify"),
     }
 
 

@@ -13,8 +13,8 @@ import msgspec
 
 from engine.merkle import Frontier, Tiler, leaf_hash
 from engine.wallet import encode_wallet, fingerprint
-from projections.catalog import find_live
-from projections.models import PROJECTIONS
+from projections.catalog import find_all_live
+from projections.models import PROJECTIONS, Generation
 from projections.projector import advance, read_behind
 from projections.verification import Proof, verify_through
 from schemas.entries import Entry, decode_entry, encode_entry
@@ -185,8 +185,8 @@ class Proven:
 
 async def project(database: asyncpg.Connection) -> None:
     """Bring every read model up to the log."""
-    for projection in PROJECTIONS.values():
-        generation = (await find_live(database, projection)).generation
-        while ranges := await read_behind(database, projection, generation):
-            for entries in ranges:
-                await advance(database, projection, generation, entries)
+    live = await find_all_live(database, PROJECTIONS.values())
+    models = [Generation(model, live[name].generation) for name, model in PROJECTIONS.items()]
+    while ranges := await read_behind(database, models):
+        for entries in ranges:
+            await advance(database, entries)

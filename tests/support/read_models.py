@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from engine.settings import Settings
-from projections.catalog import find_live
+from projections.catalog import find_all_live
 from projections.comparison import compare_shard, live_sources
-from projections.models import PROJECTIONS, Projection
+from projections.models import PROJECTIONS, Generation, Projection
 from projections.process import keep_up
 from projections.projector import read_behind, take_in
 
@@ -20,11 +20,12 @@ async def catch_up(
     entries_max: int = 5_000,
 ) -> None:
     """Bring the live generations up to the end of the log."""
-    for projection in PROJECTIONS.values() if projections is None else projections:
-        live = await find_live(connection, projection)
-        while ranges := await read_behind(connection, projection, live.generation, entries_max):
-            for entries in ranges:
-                await take_in(connection, projection, live.generation, entries)
+    wanted = list(PROJECTIONS.values()) if projections is None else projections
+    live = await find_all_live(connection, wanted)
+    models = [Generation(each, live[each.name].generation) for each in wanted]
+    while ranges := await read_behind(connection, models, entries_max):
+        for entries in ranges:
+            await take_in(connection, entries)
 
 
 async def differences(connection: asyncpg.Connection, shard: int | None = None) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import LeaseLostError
 from engine.log import ShardLog
-from projections.models import PROJECTIONS
+from projections.models import PROJECTIONS, Generation
 from projections.projector import read_behind, take_in
 from projections.session import AWAY
 from tests.conformance.log.databases import LogDatabase, shard_log
@@ -159,8 +159,8 @@ async def test_a_crash_takes_what_was_not_committed(database: LogDatabase) -> No
 async def _take_in_hastily(database: LogDatabase, name: str) -> None:
     connection = await database.connect(synchronous_commit="off")
     for _ in range(2):
-        for entries in await read_behind(connection, PROJECTIONS[name], 1, 40):
-            assert await take_in(connection, PROJECTIONS[name], 1, entries)
+        for entries in await read_behind(connection, [Generation(PROJECTIONS[name], 1)], 40):
+            assert await take_in(connection, entries)
     await connection.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from projections.models import PROJECTIONS
+from projections.models import PROJECTIONS, Generation
 from projections.projector import Range, read_behind, take_in
 from tests.conformance.log.databases import LogDatabase
 from tests.conformance.log.plain_models import plainly
@@ -22,7 +22,12 @@ SHARDS = itertools.count(100)
 RANGES = st.sampled_from([1, 2, 3, 7, 1_000])
 
 
-@pytest.mark.parametrize("name", list(PROJECTIONS))
+NAMES = list(PROJECTIONS)
+TOGETHER = [*([name] for name in NAMES), ["lots", "transactions"], NAMES]
+"""Models that are filled from one reading of the entries, in the cases here."""
+
+
+@pytest.mark.parametrize("names", TOGETHER, ids="-".join)
 # making a failing example smaller takes its time
 @pytest.mark.timeout(600)
 @settings(
@@ -35,13 +40,13 @@ RANGES = st.sampled_from([1, 2, 3, 7, 1_000])
 async def test_the_sql_does_what_the_plain_apply_does(
     real_log: RealDatabase,
     simulated_log: SimulatedLogDatabase,
-    name: str,
+    names: list[str],
     steps,
     real_range: int,
     simulated_range: int,
 ) -> None:
     history = play(steps, shard=next(SHARDS))
-    expected = plainly(history, name)
+    expected = [plainly(history, name) for name in names]
     databases: list[tuple[LogDatabase, int]] = [
         (real_log, real_range),
         (simulated_log, simulated_range),
@@ -49,14 +54,15 @@ async def test_the_sql_does_what_the_plain_apply_does(
     for database, entries_max in databases:
         await database.write(history)
         connection = await database.connect()
-        await catch_up(connection, [PROJECTIONS[name]], entries_max)
+        await catch_up(connection, [PROJECTIONS[name] for name in names], entries_max)
         await connection.close()
-        assert await database.model(name, history.shard) == expected
-        assert await database.checkpoint(name, history.shard) == len(history.entries)
+        assert [await database.model(name, history.shard) for name in names] == expected
+        for name in names:
+            assert await database.checkpoint(name, history.shard) == len(history.entries)
 
 
-@pytest.mark.parametrize("name", list(PROJECTIONS))
-async def test_a_long_history_in_uneven_ranges(database: LogDatabase, name: str) -> None:
+@pytest.mark.parametrize("names", TOGETHER, ids="-".join)
+async def test_a_long_history_in_uneven_ranges(database: LogDatabase, names: list[str]) -> None:
     history = random_history(11, steps=2_000, wallets=30)
     kinds = {type(entry.event).__name__ for entry in history.entries}
     assert kinds >= {"Expired", "WrittenOff", "Closed", "Frozen", "CommandRejected"}
@@ -65,17 +71,21 @@ async def test_a_long_history_in_uneven_ranges(database: LogDatabase, name: str)
     position = 0
     for size in itertools.cycle((1, 2, 40, 3, 97, 211)):
         stop = min(position + size, len(history.entries))
-        await catch_up_to(connection, name, position, stop)
+        await catch_up_to(connection, names, position, stop)
         if stop == len(history.entries):
             break
         position = stop
     await connection.close()
-    assert await database.model(name) == plainly(history, name)
-    if name == "lots":
+    for name in names:
+        assert await database.model(name) == plainly(history, name)
+    if "lots" in names:
         # what is owed is there as well
-        assert any(row[3] < 0 for row in await database.model(name))
+        assert any(row[3] < 0 for row in await database.model("lots"))
 
 
-async def catch_up_to(connection: asyncpg.Connection, name: str, start: int, stop: int) -> None:
-    await read_behind(connection, PROJECTIONS[name], 1)
-    assert await take_in(connection, PROJECTIONS[name], 1, Range(0, start, stop, stop))
+async def catch_up_to(
+    connection: asyncpg.Connection, names: list[str], start: int, stop: int
+) -> None:
+    models = tuple(Generation(PROJECTIONS[name], 1) for name in sorted(names))
+    await read_behind(connection, models)
+    assert await take_in(connection, Range(models, 0, start, stop, stop))

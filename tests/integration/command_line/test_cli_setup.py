@@ -39,11 +39,14 @@ async def test_rebuild_switches_to_a_compared_generation(migrated, connection):
     await HistoryBuilder(0).create("wal_a").topup("wal_a", 5).write(connection)
 
     one = await run(migrated, "rebuild", "wallets", "--json")
+    two = await run(migrated, "rebuild", "postings", "lots")
     every = await run(migrated, "rebuild")
 
     assert one.status == 0, one.err
     assert (one.document["name"], one.document["generation"]) == ("wallets", 2)
     assert one.document["entries"] == 2
+    assert two.status == 0, two.err
+    assert [line.split(":")[0] for line in two.out.splitlines()] == ["postings", "lots"]
     assert every.status == 0, every.err
     assert [line.split(":")[0] for line in every.out.splitlines()] == [
         "wallets",

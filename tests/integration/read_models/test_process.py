@@ -10,7 +10,7 @@ import pytest
 
 from engine.settings import Settings
 from projections.errors import DatabaseRefusedError, NotInstalledError
-from projections.models import PROJECTIONS
+from projections.models import PROJECTIONS, Generation
 from projections.process import keep_up
 from projections.projector import advance, read_behind, take_in
 from projections.session import AWAY, connected
@@ -159,13 +159,13 @@ async def test_a_frozen_projector_does_not_stop_another_for_ever(url, connection
     """A process that is stopped inside of a transaction holds the checkpoint's row."""
     await random_history(13, steps=300).write(connection)
     wallets = PROJECTIONS["wallets"]
-    (entries,) = await read_behind(connection, wallets, 1)
+    (entries,) = await read_behind(connection, [Generation(wallets, 1)])
 
     async def freeze_while_another_works():
         async with connected(url, "frozen", timeout_ms=300) as frozen:
             await frozen.execute("BEGIN")
-            assert await advance(frozen, wallets, 1, entries)
-            assert await take_in(connection, wallets, 1, entries)
+            await advance(frozen, entries)
+            assert await take_in(connection, entries)
             await frozen.execute("COMMIT")
 
     with pytest.raises(AWAY):

@@ -15,7 +15,7 @@ from projections.errors import (
     RebuildRunningError,
     UnknownProjectionError,
 )
-from projections.models import PROJECTIONS
+from projections.models import PROJECTIONS, Generation
 from projections.projector import read_behind, take_in
 from projections.rebuild import rebuild
 from tests.support.databases import connection_to
@@ -48,7 +48,7 @@ async def test_a_rebuilt_model_is_the_same_under_a_new_generation(url, connectio
     before = await content(connection, name)
     told = []
 
-    report = await rebuild(url, name, told.append)
+    (report,) = await rebuild(url, [name], told.append)
 
     sizes = {row["shard"]: row["position"] for row in await connection.fetch("TABLE shards")}
     assert (report.name, report.replaced, report.generation) == (name, 1, 2)
@@ -68,7 +68,7 @@ async def test_rebuilt_tables_have_the_indexes_of_the_first(url, connection):
     query = "SELECT replace(indexdef, $1, '_n') FROM pg_indexes WHERE tablename = $2 ORDER BY 1"
     for name in PROJECTIONS:
         first = await connection.fetch(query, "_1", f"{name}_1")
-        await rebuild(url, name)
+        await rebuild(url, [name])
         assert await connection.fetch(query, "_2", f"{name}_2") == first
 
 
@@ -82,7 +82,7 @@ async def test_a_model_that_is_behind_or_wrong_is_right_afterwards(url, connecti
     await connection.execute("DELETE FROM transactions_1 WHERE position >= 3")
 
     for name in PROJECTIONS:
-        await rebuild(url, name)
+        await rebuild(url, [name])
 
     assert await is_caught_up(connection)
     assert await differences(connection) == []
@@ -137,7 +137,7 @@ async def test_a_rebuild_under_load_ends_equal_to_the_live_one(url, connection):
     async with keeping_up(Settings(database_url=url)), keeping_up(Settings(database_url=url)):
         loading = asyncio.create_task(load.run())
         for name in PROJECTIONS:
-            await rebuild(url, name)
+            await rebuild(url, [name])
             assert not loading.done()
         load.stop()
         await loading
@@ -159,7 +159,7 @@ async def test_the_flip_never_goes_back(url, connection, monkeypatch, ahead, new
     await catch_up(connection)
     original, live = rebuilding._Rebuild._flip, []
 
-    async def flip_late(self):
+    async def flip_late(self, model):
         if not live:
             for _ in range(ahead):
                 history.topup("wal_a", 1)
@@ -168,10 +168,10 @@ async def test_the_flip_never_goes_back(url, connection, monkeypatch, ahead, new
             await history.write(connection)
             await catch_up(connection, [PROJECTIONS["wallets"]])
         live.append(await positions(connection))
-        return await original(self)
+        return await original(self, model)
 
     monkeypatch.setattr(rebuilding._Rebuild, "_flip", flip_late)
-    await rebuild(url, "wallets")
+    await rebuild(url, ["wallets"])
 
     now = await positions(connection)
     assert live[0]["wallets", 0] == len(history.entries) == ahead + 2
@@ -199,11 +199,11 @@ async def test_a_rebuild_that_dies_leaves_the_live_model_and_the_next_one_is_cle
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        await rebuild(url, "lots", die)
+        await rebuild(url, ["lots"], die)
     assert ("lots", 1) in await generations(connection)
     assert await content(connection, "lots") == before
 
-    report = await rebuild(url, "lots")
+    (report,) = await rebuild(url, ["lots"])
     assert report.replaced == 1
     assert await generations(connection) == sorted(
         (name, report.generation if name == "lots" else 1) for name in PROJECTIONS
@@ -219,7 +219,7 @@ async def test_a_rebuild_that_is_killed_lets_go_of_its_lock(url, connection):
     def kill_later(_progress):
         killed.set()
 
-    task = asyncio.create_task(rebuild(url, "wallets", kill_later))
+    task = asyncio.create_task(rebuild(url, ["wallets"], kill_later))
     await killed.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -232,7 +232,7 @@ async def test_a_rebuild_that_is_killed_lets_go_of_its_lock(url, connection):
 
 async def _can_rebuild(url):
     try:
-        await rebuild(url, "wallets")
+        await rebuild(url, ["wallets"])
     except RebuildRunningError:
         return False
     return True
@@ -240,13 +240,13 @@ async def _can_rebuild(url):
 
 async def test_one_rebuild_of_a_model_at_a_time(url, connection):
     await random_history(6, steps=300).write(connection)
-    tasks = [asyncio.create_task(rebuild(url, "wallets")) for _ in range(3)]
+    tasks = [asyncio.create_task(rebuild(url, ["wallets"])) for _ in range(3)]
     results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert sorted(type(result).__name__ for result in results) == [
-        "RebuildReport",
         "RebuildRunningError",
         "RebuildRunningError",
+        "list",
     ]
 
 
@@ -254,12 +254,12 @@ async def test_readers_never_see_what_is_not_what_a_replay_gives(url, connection
     await random_history(6, steps=500).write(connection)
     await catch_up(connection)
     wallets = PROJECTIONS["wallets"]
-    wrong = wallets.queries["apply_changed"].replace("coalesce(last.balance, w.balance)", "7")
-    queries = {**wallets.queries, "apply_changed": wrong}
+    wrong = wallets.queries["apply"].replace("coalesce(last.money[2], w.balance)", "7")
+    queries = {**wallets.queries, "apply": wrong}
     monkeypatch.setitem(PROJECTIONS, "wallets", replace(wallets, queries=queries))
 
     with pytest.raises(RebuildDiffersError, match="balance is 7, a replay gives"):
-        await rebuild(url, "wallets")
+        await rebuild(url, ["wallets"])
 
     assert ("wallets", 1) in await generations(connection)
     assert await differences(connection) == []
@@ -274,10 +274,11 @@ async def test_a_long_reader_delays_the_flip_and_nobody_else(url, connection, mo
         await reader.fetch("SELECT * FROM wallets LIMIT 1")
 
         with pytest.raises(FlipBlockedError, match="long transaction"):
-            await rebuild(url, "wallets")
+            await rebuild(url, ["wallets"])
 
         assert ("wallets", 1) in await generations(connection)
-    assert (await rebuild(url, "wallets")).replaced == 1
+    (report,) = await rebuild(url, ["wallets"])
+    assert report.replaced == 1
 
 
 async def test_a_new_version_may_have_other_columns(url, connection, monkeypatch, caplog):
@@ -292,7 +293,7 @@ async def test_a_new_version_may_have_other_columns(url, connection, monkeypatch
     with caplog.at_level(logging.WARNING, logger="projections"):
         async with keeping_up(Settings(database_url=url)):
             await poll_async(lambda: _told(caplog, "run `wallet rebuild lots`"))
-            await rebuild(url, "lots")
+            await rebuild(url, ["lots"])
             await HistoryBuilder(1).create("wal_n").topup("wal_n", 5).write(connection)
             await poll_async(lambda: is_caught_up(connection))
 
@@ -313,18 +314,105 @@ async def test_a_new_shard_is_not_added_to_a_generation_that_is_being_dropped(ur
         transaction = flipping.transaction()
         await transaction.start()
         await rebuilding.lock_vectors(flipping, wallets)
-        late = asyncio.create_task(read_behind(connection, wallets, 1))
+        late = asyncio.create_task(read_behind(connection, [Generation(wallets, 1)]))
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'"
         await poll_async(lambda: flipping.fetchval(waiting))
         await flipping.execute("DELETE FROM projections WHERE name = 'wallets'")
         await transaction.commit()
 
     (entries,) = await late
-    assert not await take_in(connection, wallets, 1, entries)
+    assert not await take_in(connection, entries)
 
 
 async def test_unknown_names_and_empty_databases_are_told_of(database_url):
     with pytest.raises(UnknownProjectionError, match="wallets, transactions, lots, postings"):
-        await rebuild(database_url, "wallet")
+        await rebuild(database_url, ["wallet"])
     with pytest.raises(NotInstalledError, match="wallet migrate"):
-        await rebuild(database_url, "wallets")
+        await rebuild(database_url, ["wallets"])
+
+
+async def test_several_are_filled_together_and_compared_with_one_replay(url, connection):
+    for shard in range(2):
+        await random_history(shard, shard=shard, steps=800).write(connection)
+    await catch_up(connection)
+    before = {name: await content(connection, name) for name in PROJECTIONS}
+    entries = await connection.fetchval("SELECT sum(position)::bigint FROM shards")
+    told = []
+
+    reports = await rebuild(url, ["postings", "wallets", "lots"], told.append)
+
+    assert [(report.name, report.generation) for report in reports] == [
+        ("postings", 2),
+        ("wallets", 2),
+        ("lots", 2),
+    ]
+    assert {report.entries for report in reports} == {entries}
+    assert await generations(connection) == [
+        *(("lots", 2), ("postings", 2), ("transactions", 1), ("wallets", 2)),
+    ]
+    assert {name: await content(connection, name) for name in PROJECTIONS} == before
+    for stage in ("fill", "compare"):
+        done = [(each.done, each.total) for each in told if each.stage == stage]
+        assert done == sorted(set(done))
+        assert done[-1] == (entries, entries)
+
+
+async def test_if_one_of_several_is_wrong_none_is_switched(url, connection, monkeypatch):
+    await random_history(6, steps=500).write(connection)
+    await catch_up(connection)
+    postings = PROJECTIONS["postings"]
+    wrong = postings.queries["apply"].replace("'usage:'", "'use:'")
+    queries = {**postings.queries, "apply": wrong}
+    monkeypatch.setitem(PROJECTIONS, "postings", replace(postings, queries=queries))
+
+    with pytest.raises(RebuildDiffersError, match="account is 'use:"):
+        await rebuild(url, PROJECTIONS)
+
+    assert await generations(connection) == [(name, 1) for name in sorted(PROJECTIONS)]
+    assert await differences(connection) == []
+
+
+async def test_one_that_cannot_be_switched_leaves_those_before_it_new(
+    url, connection, monkeypatch
+):
+    monkeypatch.setattr(rebuilding, "_LOCK_TIMEOUT_MS", 20)
+    monkeypatch.setattr(rebuilding, "_FLIP_ATTEMPTS_MAX", 2)
+    await random_history(6, steps=300).write(connection)
+    await catch_up(connection)
+    async with connection_to(url) as reader, reader.transaction():
+        await reader.fetch("SELECT * FROM lots LIMIT 1")
+
+        with pytest.raises(FlipBlockedError, match="lots could not be switched"):
+            await rebuild(url, ["wallets", "lots", "postings"])
+
+    live = dict(await generations(connection))
+    assert (live["wallets"], live["lots"], live["postings"]) == (2, 1, 1)
+    await catch_up(connection)
+    assert await differences(connection) == []
+
+
+async def test_a_rebuild_of_several_keeps_away_from_any_of_them(url, connection):
+    await random_history(6, steps=300).write(connection)
+    results = await asyncio.gather(
+        rebuild(url, ["wallets", "lots"]),
+        rebuild(url, ["lots", "postings"]),
+        return_exceptions=True,
+    )
+
+    assert {type(result).__name__ for result in results} == {"list", "RebuildRunningError"}
+
+
+async def test_several_rebuilt_under_load_end_equal_to_the_live_ones(url, connection):
+    load = Load(url)
+    for history in load.histories:
+        await history.write(connection)
+    async with keeping_up(Settings(database_url=url)), keeping_up(Settings(database_url=url)):
+        loading = asyncio.create_task(load.run())
+        await rebuild(url, PROJECTIONS)
+        assert not loading.done()
+        load.stop()
+        await loading
+        await poll_async(lambda: is_caught_up(connection))
+
+    assert await differences(connection) == []
+    assert await generations(connection) == [(name, 2) for name in sorted(PROJECTIONS)]

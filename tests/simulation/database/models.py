@@ -151,7 +151,7 @@ class Wallets:
 
     def __init__(self) -> None:
         self.rows: dict[str, WalletRow] = {}
-        self.statements = {"apply_created": self._create, "apply_changed": self._change}
+        self.statements = {"apply_created": self._create, "apply": self._change}
 
     def check(self, statement: str, rows: Iterable[StoredRow]) -> None:
         if statement != "apply_created":

@@ -1,12 +1,14 @@
 """What the queries of the projector do, and the statements that fill the read models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from projections.models import PROJECTIONS
+from projections.models import PROJECTIONS, Generation, filling
 from tests.simulation.database.conditions import Condition
 from tests.simulation.database.models import Undo
 from tests.simulation.database.rows import Record, record_type
@@ -17,9 +19,9 @@ Rows = Sequence[Record]
 GENERATION = 1
 """The only one: rebuilding is not simulated."""
 
-_behind = record_type("shard", "start", "is_new", "stop", "size")
+_behind = record_type("shard", "name", "start", "is_new", "stop", "size")
 _position = record_type("position")
-_live = record_type("generation", "version")
+_live = record_type("name", "generation", "version")
 
 
 class Checkpoint(Struct, frozen=True):
@@ -31,15 +33,18 @@ class Checkpoint(Struct, frozen=True):
     position: int = 0
 
 
-def behind(transaction: Transaction, name: str, generation: int, entries_max: int) -> Rows:
+def behind(
+    transaction: Transaction, names: Sequence[str], generations: Sequence[int], entries_max: int
+) -> Rows:
     database = transaction.database
     rows = []
     for shard, row in sorted(database.shards.items()):
-        checkpoint = database.checkpoints.get((name, generation, shard))
-        start = 0 if checkpoint is None else checkpoint.position
-        if row.position > start:
-            stop = min(row.position, start + entries_max)
-            rows.append(_behind((shard, start, checkpoint is None, stop, row.position)))
+        for name, generation in sorted(zip(names, generations, strict=True)):
+            checkpoint = database.checkpoints.get((name, generation, shard))
+            start = 0 if checkpoint is None else checkpoint.position
+            if row.position > start:
+                stop = min(row.position, start + entries_max)
+                rows.append(_behind((shard, name, start, checkpoint is None, stop, row.position)))
     return rows
 
 
@@ -80,21 +85,26 @@ def advance(transaction: Transaction, conditions: Sequence[Condition], *argument
     return [_position((position,))]
 
 
-def _apply(model: str, statement: str) -> Callable[..., Rows]:
+def _apply(names: Sequence[str], statement: str) -> Callable[..., Rows]:
     def apply(transaction: Transaction, shard: int, start: int, stop: int) -> Rows:
         database = transaction.database
         rows = database.tables[shard].entries(start, stop)
-        filled = database.models[model]
-        filled.check(statement, rows)
-        transaction.change(lambda: filled.statements[statement](rows))
+        filled = [database.models[name] for name in names]
+        for model in filled:
+            model.check(statement, rows)
+        for model in filled:
+            transaction.change(partial(model.statements[statement], rows))
         return ()
 
     return apply
 
 
-def live(transaction: Transaction, name: str) -> Rows:
-    projection = PROJECTIONS.get(name)
-    return [] if projection is None else [_live((GENERATION, projection.version))]
+def live(transaction: Transaction, names: Sequence[str]) -> Rows:
+    return [
+        _live((name, GENERATION, PROJECTIONS[name].version))
+        for name in names
+        if name in PROJECTIONS
+    ]
 
 
 PROJECTOR: dict[str, Callable[..., Rows]] = {
@@ -106,8 +116,20 @@ CATALOG: dict[str, Callable[..., Rows]] = {"live": live}
 def fillings() -> dict[str, tuple[str, Callable[..., Rows]]]:
     """The statements that take entries in, by their text: (name, what it does)."""
     found = {}
-    for projection in PROJECTIONS.values():
-        names = [name for name in projection.queries if name.startswith("apply")]
-        for name, text in zip(names, projection.apply(GENERATION), strict=True):
-            found[text] = (name, _apply(projection.name, name))
+    for together in _subsets(sorted(PROJECTIONS)):
+        models = [Generation(PROJECTIONS[name], GENERATION) for name in together]
+        *alone, joint = filling(models)
+        found[joint] = ("apply", _apply(together, "apply"))
+        first = [(model, name) for model in together for name in _first(model)]
+        for (model, name), text in zip(first, alone, strict=True):
+            found[text] = (name, _apply([model], name))
     return found
+
+
+def _subsets(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for count in range(1, len(names) + 1):
+        yield from combinations(names, count)
+
+
+def _first(model: str) -> list[str]:
+    return [name for name in PROJECTIONS[model].queries if name.startswith("apply_")]
