@@ -30,7 +30,11 @@ CLOCK_BEHIND_S: Final = 5
 """How far behind the database's clock a batch may have been decided; the append checks it."""
 
 FINAL_AFTER: Final = timedelta(seconds=CLOCK_BEHIND_S + TRANSACTION_TIMEOUT_S)
-"""Once this has passed since a moment, no entry of that moment can come any more."""
+"""Once this has passed since a moment, no entry of that moment can come any more.
+
+Only a disk that keeps a commit waiting for longer than the transaction's time-out can bring one: nothing
+ends a transaction that is being committed.
+"""
 
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
 

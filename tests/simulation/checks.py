@@ -45,7 +45,7 @@ class Checks:
         broker.record_listeners.append(self._landed)
 
     def _committed(self, shard: int) -> None:
-        self.shards[shard].committed(self._database.clock())
+        self.shards[shard].committed()
         self.events[shard].check_checkpoint()
         self.claims[shard].committed()
 

@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Sequence
-from datetime import datetime
 from typing import Any, NoReturn
 
 from schemas.instants import from_microseconds, to_microseconds
@@ -16,7 +15,6 @@ from tests.simulation.violation import Violation
 
 _AHEAD_US = 1_000_000
 _BEHIND_US = 5_000_000
-_TRANSACTION_US = 10_000_000
 
 
 class ShardChecks:
@@ -47,8 +45,8 @@ class ShardChecks:
         self._stands = (0, 0, 0)
         self._unasked = unasked
 
-    def committed(self, now: datetime) -> None:
-        """Look at what the last commit changed; `now` is the database's time."""
+    def committed(self) -> None:
+        """Look at what the last commit changed."""
         row: ShardState = self._database.shards[self.shard]
         if row.halted is not None:
             self._refuse("shard_halted", row.halted)
@@ -58,7 +56,7 @@ class ShardChecks:
         self._stands = stands
         self._check_lease(row)
         rows = self._tables.log[self.entries :]
-        self._check_time(row, to_microseconds(now), is_decided=bool(rows))
+        self._check_time(row, is_decided=bool(rows))
         entries = self._check_rows(row, rows)
         self._check_tree(row, rows)
         touched = self._check_decisions(row, entries)
@@ -81,13 +79,14 @@ class ShardChecks:
                 f"lease {row.appended_lease} appended, but {row.lease} holds the shard",
             )
 
-    def _check_time(self, row: ShardState, now: int, *, is_decided: bool) -> None:
-        last_at = to_microseconds(row.last_at)
+    def _check_time(self, row: ShardState, *, is_decided: bool) -> None:
+        last_at, passed_at = to_microseconds(row.last_at), to_microseconds(row.appended_at)
         if last_at < self._last_at:
             self._fail("time_goes_back", f"{row.last_at} comes after {_time(self._last_at)}")
-        earliest, latest = now - _BEHIND_US - _TRANSACTION_US, now + _AHEAD_US
+        earliest, latest = passed_at - _BEHIND_US, passed_at + _AHEAD_US
         if is_decided and not earliest <= last_at <= latest:
-            self._fail("time_out_of_bounds", f"decided at {row.last_at}, stored at {_time(now)}")
+            text = f"decided at {row.last_at}, appended at {row.appended_at}"
+            self._fail("time_out_of_bounds", text)
         self._last_at = last_at
 
     def _check_rows(self, row: ShardState, rows: Sequence[StoredRow]) -> list[dict[str, Any]]:

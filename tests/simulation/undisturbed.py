@@ -235,6 +235,7 @@ class Undisturbed:
         row.last_record, row.tree = append.last_record, tree.to_bytes()
         row.last_at = append.now
         row.appended_lease = row.lease
+        row.appended_at = self.clock()
         self._wallets[shard] |= batch.wallets
         self._recorded[shard] |= batch.outcomes
         for listener in self.commit_listeners:

@@ -104,6 +104,7 @@ def append(transaction: Transaction, conditions: Sequence[Condition], *arguments
             published=max(row.published, published),
             schema_version=max(row.schema_version, arguments[10]),
             appended_lease=lease,
+            appended_at=clock,
         )
     )
     return [_count((1,))]

@@ -16,7 +16,11 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ShardState(Struct, kw_only=True):
-    """A row of `shards`; `appended_lease` is no column, but the lease that last appended."""
+    """A row of `shards`.
+
+    `appended_lease` and `appended_at` are no columns: the lease that last appended, and the server's
+    time when its append was let pass. A commit may stand still at the disk for long after that.
+    """
 
     shard: int
     lease: UUID | None = None
@@ -32,6 +36,7 @@ class ShardState(Struct, kw_only=True):
     schema_version: int = 1
     halted: str | None = None
     appended_lease: UUID | None = None
+    appended_at: datetime = LONG_AGO
 
 
 class StoredRow:
