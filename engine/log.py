@@ -35,6 +35,8 @@ from schemas.rejections import RejectionCode
 TRANSACTION_TIMEOUT_S: Final = 10
 """No append can hold its shard's row for longer, even if its process is stopped."""
 
+APPEND_SESSION_NAME: Final = "wallet-engine append"
+
 _QUERIES = load_queries(Path(__file__).with_name("log.sql"))
 _REFUSED_CLASSES: Final = ("22", "23", "54")
 _LOAD_WALLETS_MAX: Final = 500
@@ -48,7 +50,7 @@ _BODY_DIGEST_WITHIN_BYTES: Final = 1_024
 _BODY_DIGEST: Final = re.compile(rb'"body_digest":(?:null|"([0-9a-f]*)")')
 
 _APPEND_SESSION = {
-    "application_name": "wallet-engine append",
+    "application_name": APPEND_SESSION_NAME,
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",
     "transaction_timeout": f"{TRANSACTION_TIMEOUT_S}s",

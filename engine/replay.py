@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from engine.decider import HistoryError, evolve, expire_due
 from engine.errors import EngineError
-from engine.log import TRANSACTION_TIMEOUT_S
+from engine.log import APPEND_SESSION_NAME, TRANSACTION_TIMEOUT_S
 from engine.sql import load_queries
 from engine.topology import home
 from engine.wallet import Wallet
@@ -26,14 +26,14 @@ from schemas.events import CommandRejected
 
 PAGE_ENTRIES: Final = 1_000
 
-CLOCK_BEHIND_S: Final = 5
+CLOCK_BEHIND: Final = timedelta(seconds=5)
 """How far behind the database's clock a batch may have been decided; the append checks it."""
 
-FINAL_AFTER: Final = timedelta(seconds=CLOCK_BEHIND_S + TRANSACTION_TIMEOUT_S)
+FINAL_AFTER: Final = CLOCK_BEHIND + timedelta(seconds=TRANSACTION_TIMEOUT_S)
 """Once this has passed since a moment, no entry of that moment can come any more.
 
-Only a disk that keeps a commit waiting for longer than the transaction's time-out can bring one: nothing
-ends a transaction that is being committed.
+But for an append that was let pass and whose commit waits for the disk, which no time-out ends; see
+`final_before`.
 """
 
 _QUERIES = load_queries(Path(__file__).with_suffix(".sql"))
@@ -151,6 +151,7 @@ async def wallet_at(
     if shard is None:
         return None
     # before anything is read, or what commits meanwhile could be missed by a final answer
+    final = await final_before(connection)
     (clocks,) = await connection.fetch(_QUERIES["clocks"], shard)
     database_now: datetime = clocks["database_now"]
     if at is None:
@@ -159,9 +160,20 @@ async def wallet_at(
         wallet_id=wallet_id,
         shard=shard,
         at=at,
-        final=at < database_now - FINAL_AFTER,
+        final=at < final,
         state=await _state_at(connection, shard, wallet_id, at),
     )
+
+
+async def final_before(connection: Connection) -> datetime:
+    """The moment before which nothing can be added to what is read from now on.
+
+    An append whose session this role may not see is taken to last no longer than its time-out.
+    """
+    before: datetime = await connection.fetchval(
+        _QUERIES["final_before"], FINAL_AFTER, CLOCK_BEHIND, APPEND_SESSION_NAME
+    )
+    return before
 
 
 async def _state_at(

@@ -34,6 +34,13 @@ SELECT version, occurred_at, data
  ORDER BY version
  LIMIT $5;
 
+-- name: final_before
+-- No entry of an earlier moment can come any more: not from an append that is still to come or not seen to
+-- be under way ($1), and not from one that is, whatever it waits for ($2: how far behind it may be).
+SELECT least(clock_timestamp() - $1::interval, min(xact_start) - $2::interval)
+  FROM pg_stat_activity
+ WHERE application_name = $3 AND datname = current_database();
+
 -- name: clocks
 -- The database's clock, and how far the shard's own has come.
 SELECT clock_timestamp() AS database_now,

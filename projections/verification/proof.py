@@ -13,7 +13,7 @@ from asyncpg import Connection
 from msgspec import Struct
 from pydantic import SecretStr
 
-from engine.replay import FINAL_AFTER, partition_count
+from engine.replay import final_before, partition_count
 from engine.settings import Settings
 from projections.comparison import live_sources
 from projections.verification.connecting import connected
@@ -154,7 +154,7 @@ class _Verification:
         if wanted is None:
             await check_catalog(connection, findings, await live_sources(connection), shards)
             _check_signed(findings, shards, signed)
-        return cls(await _final_instant(connection), shards, findings)
+        return cls(await final_before(connection), shards, findings)
 
     def add(self, outcomes: Sequence[ShardOutcome]) -> None:
         for outcome in outcomes:
@@ -170,12 +170,6 @@ class _Verification:
             books=add_up(self._books),
             first=self._findings.first(),
         )
-
-
-async def _final_instant(connection: Connection) -> datetime:
-    """The latest moment that no new entry can have: its clock is the database's."""
-    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-    return now - FINAL_AFTER
 
 
 async def _choose(

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from engine import log
+from engine import log, replay
 from engine.migrate import migrate
 from engine.replay import (
-    CLOCK_BEHIND_S,
+    CLOCK_BEHIND,
     FINAL_AFTER,
     EntryUnreadableError,
     read_shard,
@@ -153,11 +154,32 @@ async def test_an_answer_is_final_once_no_entry_of_its_time_can_come(started):
     assert not now.final
 
 
+async def test_no_answer_is_final_while_an_append_of_its_time_waits_for_the_disk(
+    started, database_url, monkeypatch
+):
+    """Nothing ends a transaction that is being committed, not even after those 10 s."""
+    await busy_shard().write(started)
+    monkeypatch.setattr(replay, "FINAL_AFTER", CLOCK_BEHIND)
+    session = {"application_name": log.APPEND_SESSION_NAME}
+    appending = await asyncpg.connect(database_url, server_settings=session)
+    try:
+        await appending.execute("BEGIN")
+        begun = await appending.fetchval("SELECT now()")
+        can_come = begun - CLOCK_BEHIND + timedelta(microseconds=1)
+        assert not (await wallet_at(started, WALLET, can_come)).final
+        assert (await wallet_at(started, WALLET, begun - 2 * CLOCK_BEHIND)).final
+        await appending.execute("COMMIT")
+        assert (await wallet_at(started, WALLET, can_come)).final
+    finally:
+        await appending.close()
+
+
 def test_final_is_as_far_back_as_the_append_allows_and_no_less():
     append = load_queries(Path(log.__file__).with_name("log.sql"))["append"]
 
-    assert f"interval '{CLOCK_BEHIND_S} s' AND" in append
-    assert FINAL_AFTER.total_seconds() == log.TRANSACTION_TIMEOUT_S + CLOCK_BEHIND_S
+    behind_s = CLOCK_BEHIND.total_seconds()
+    assert f"interval '{behind_s:.0f} s' AND" in append
+    assert FINAL_AFTER.total_seconds() == log.TRANSACTION_TIMEOUT_S + behind_s
 
 
 async def test_now_is_never_before_the_shards_own_clock(started):
