@@ -1,6 +1,7 @@
 """The real Kafka and PostgreSQL, started once, and a database and topics for each test."""
 
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from tests.support.databases import fresh_database
 from tests.support.topics import TopicNames, delete_topics
 
 _WITHOUT_STACK = ("unit", "property", "simulation", "fuzz")
+
+# a shell has what runs in the background ignore it, and so would all that is started and interrupted here
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # no load balancer is there to notice, unless a test says so
 os.environ["WALLET_API_DRAIN_MS"] = "0"

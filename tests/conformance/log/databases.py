@@ -99,7 +99,7 @@ async def shard_log(database: LogDatabase, shard: int = 0) -> AsyncIterator[Shar
         log.close()
 
 
-_PASSING = ("lease", "appended_lease", "claimed_at")
+_PASSING = ("lease", "appended_lease", "appended_at", "claimed_at")
 
 
 def lasting(row: dict[str, Any]) -> dict[str, Any]:

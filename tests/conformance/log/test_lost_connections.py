@@ -15,6 +15,7 @@ from tests.conformance.log.locking import transaction, until_waiting
 from tests.conformance.log.plain_models import plainly
 from tests.conformance.log.writing import Writer
 from tests.support.payloads import create
+from tests.support.polling import poll_async
 from tests.support.random_history import random_history
 
 
@@ -62,8 +63,12 @@ async def test_the_server_goes_on_without_its_client(database: LogDatabase) -> N
             await appending
         assert await database.waiting() == 1
         await other._append.execute("ROLLBACK")
-        # it queues behind the append
+        await poll_async(lambda: _stands_at(other, writer.tip.offset + 1))
         assert (await other.claim("c")).position == 2
+
+
+async def _stands_at(log: ShardLog, offset: int) -> bool:
+    return await log.next_offset() == offset
 
 
 async def test_the_server_fences_what_its_client_has_left(database: LogDatabase) -> None:

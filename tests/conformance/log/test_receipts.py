@@ -1,7 +1,11 @@
 """What becomes of a record, and the log read back, by whoever asks from outside."""
 
+import asyncio
+
 import pytest
 
+from engine import replay
+from engine.errors import LeaseLostError
 from engine.receipts import (
     Accepted,
     DeadLettered,
@@ -12,6 +16,8 @@ from engine.receipts import (
     resolve_many,
 )
 from engine.replay import (
+    CLOCK_BEHIND,
+    final_before,
     find_shard,
     read_shard,
     read_wallet,
@@ -22,6 +28,7 @@ from engine.replay import (
 from engine.topology import home
 from schemas.commands import AnyCommand, decode_command
 from tests.conformance.log.databases import SHARDS, LogDatabase, shard_log
+from tests.conformance.log.locking import transaction, until_waiting
 from tests.conformance.log.writing import Writer, dead_letter, empty, forward, tip_of
 from tests.support.payloads import create, debit, topup
 
@@ -98,4 +105,23 @@ async def test_the_log_is_read_back(database: LogDatabase) -> None:
     assert now is not None
     assert now.state is not None
     assert (now.state.wallet.balance, now.final) == (5, False)
+    await connection.close()
+
+
+async def test_what_is_final_stands_still_while_an_append_is_under_way(
+    database: LogDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "FINAL_AFTER", CLOCK_BEHIND)
+    connection = await database.connect()
+    async with shard_log(database) as log, shard_log(database) as other:
+        writer = await Writer.claiming(log)
+        async with transaction(other):
+            await other.claim("b")
+            appending = asyncio.create_task(writer.append(create("wal_1")))
+            await until_waiting(database)
+            final = await final_before(connection)
+            assert await final_before(connection) == final
+        with pytest.raises(LeaseLostError):
+            await appending
+        assert await final_before(connection) > final
     await connection.close()

@@ -1,6 +1,7 @@
 """What the queries of engine/replay.sql and engine/receipts.sql do."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from tests.simulation.database.rows import Record, StoredRow, record_type
@@ -15,6 +16,7 @@ _full = record_type(
 )
 _position = record_type("position")
 _event = record_type("version", "occurred_at", "data")
+_least = record_type("least")
 _clocks = record_type("database_now", "last_at")
 _outcome = record_type("place", "outcome", "conflict")
 _dead = record_type("shard", "record_offset", "reason", "detail")
@@ -58,6 +60,16 @@ def wallet_events(
         for row in rows
         if until is None or row.occurred_at <= until
     ][:page]
+
+
+def final_before(transaction: Transaction, after: timedelta, behind: timedelta, name: str) -> Rows:
+    database = transaction.database
+    appending = [
+        session.begun_at - behind
+        for session in database.sessions
+        if session.settings.get("application_name") == name and session.begun_at is not None
+    ]
+    return [_least((min([database.clock() - after, *appending]),))]
 
 
 def clocks(transaction: Transaction, shard: int) -> Rows:
@@ -131,6 +143,7 @@ REPLAY: dict[str, Callable[..., Rows]] = {
         entries_at,
         wallet_events,
         clocks,
+        final_before,
     )
 }
 RECEIPTS: dict[str, Callable[..., Rows]] = {

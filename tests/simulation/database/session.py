@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +66,13 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         return self._transaction is not None
+
+    @property
+    def begun_at(self) -> datetime | None:
+        """When the transaction began that is under way, if one is."""
+        running = self._running
+        transaction = self._transaction or (running and running.transaction)
+        return transaction.begun_at if transaction else None
 
     def begin(self) -> None:
         if self._transaction is not None:
@@ -227,12 +235,12 @@ class _Running:
         "_session",
         "_statement",
         "_timer",
-        "_transaction",
         "_what",
         "done",
         "error",
         "ready_at",
         "rows",
+        "transaction",
     )
 
     def __init__(
@@ -246,7 +254,7 @@ class _Running:
         commits: bool = True,
     ) -> None:
         self._session = session
-        self._transaction = transaction
+        self.transaction = transaction
         self._what = what
         self._statement = statement
         self._arguments = arguments
@@ -275,7 +283,7 @@ class _Running:
             self._patience = None
         if self._statement is not None:
             try:
-                self.rows = self._statement.run(self._transaction, self._arguments)
+                self.rows = self._statement.run(self.transaction, self._arguments)
             except LockWaitError as wait:
                 self._row = wait.row
                 self._session.database.locks.wait(wait.row, self.go_on)
@@ -294,7 +302,7 @@ class _Running:
     def _commit(self) -> None:
         self._stop_timer()
         seconds = 0.0
-        if self._transaction.has_changes:
+        if self.transaction.has_changes:
             try:
                 seconds = self._session.database.trouble.commit(self._what)
             except CommitWithoutReplyError as gone:
@@ -315,7 +323,7 @@ class _Running:
 
     def _committed(self) -> None:
         if not self.done:
-            self._transaction.commit()
+            self.transaction.commit()
             self._finish()
 
     def _finish(self) -> None:
@@ -336,9 +344,9 @@ class _Running:
         if self._patience is not None:
             self._patience.cancel()
         if self._commits:
-            self._transaction.roll_back()
+            self.transaction.roll_back()
         else:
-            self._transaction.failed = True
+            self.transaction.failed = True
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(error)
             # whoever waited may be gone

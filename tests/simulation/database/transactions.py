@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.database.rows import ShardState
@@ -74,6 +75,7 @@ class Transaction:
         "_changes",
         "_database",
         "_waits_for_disk",
+        "begun_at",
         "failed",
         "locked",
         "models",
@@ -84,6 +86,7 @@ class Transaction:
     def __init__(self, database: "SimulatedDatabase", *, waits_for_disk: bool = True) -> None:
         self._waits_for_disk = waits_for_disk
         self._database = database
+        self.begun_at: datetime = database.clock()
         self._changes: list[Change] = []
         self.locked: set[Hashable] = set()
         self.pending: dict[Hashable, Any] = {}
