@@ -40,6 +40,14 @@ async def content(connection, name):
     return await connection.fetch(f"SELECT * FROM {name} ORDER BY 1, 2, 3")
 
 
+def fill_wrongly(monkeypatch, name, right, wrong):
+    """Have a model filled by SQL that says `wrong` where it says `right`."""
+    model = PROJECTIONS[name]
+    assert right in model.queries["apply"]
+    queries = {**model.queries, "apply": model.queries["apply"].replace(right, wrong)}
+    monkeypatch.setitem(PROJECTIONS, name, replace(model, queries=queries))
+
+
 @pytest.mark.parametrize("name", list(PROJECTIONS))
 async def test_a_rebuilt_model_is_the_same_under_a_new_generation(url, connection, name):
     for shard in range(2):
@@ -253,10 +261,7 @@ async def test_one_rebuild_of_a_model_at_a_time(url, connection):
 async def test_readers_never_see_what_is_not_what_a_replay_gives(url, connection, monkeypatch):
     await random_history(6, steps=500).write(connection)
     await catch_up(connection)
-    wallets = PROJECTIONS["wallets"]
-    wrong = wallets.queries["apply"].replace("coalesce(last.money[2], w.balance)", "7")
-    queries = {**wallets.queries, "apply": wrong}
-    monkeypatch.setitem(PROJECTIONS, "wallets", replace(wallets, queries=queries))
+    fill_wrongly(monkeypatch, "wallets", "coalesce(last.money[2], w.balance)", "7")
 
     with pytest.raises(RebuildDiffersError, match="balance is 7, a replay gives"):
         await rebuild(url, ["wallets"])
@@ -360,10 +365,7 @@ async def test_several_are_filled_together_and_compared_with_one_replay(url, con
 async def test_if_one_of_several_is_wrong_none_is_switched(url, connection, monkeypatch):
     await random_history(6, steps=500).write(connection)
     await catch_up(connection)
-    postings = PROJECTIONS["postings"]
-    wrong = postings.queries["apply"].replace("'usage:'", "'use:'")
-    queries = {**postings.queries, "apply": wrong}
-    monkeypatch.setitem(PROJECTIONS, "postings", replace(postings, queries=queries))
+    fill_wrongly(monkeypatch, "postings", "'usage:'", "'use:'")
 
     with pytest.raises(RebuildDiffersError, match="account is 'use:"):
         await rebuild(url, PROJECTIONS)
